@@ -1,0 +1,64 @@
+"""The backends: what training needs of a device, and the choice of one.
+
+This is the only module that asks which device is wanted.
+"""
+
+from typing import Protocol
+
+
+class Trainer(Protocol):
+    """Trains a network on mini-batches of one data set."""
+
+    def train_epoch(self, order):
+        """Train on the data's rows in that order, in place.
+
+        Parameters
+        ----------
+        order : ndarray of shape (n,), int64
+            Rows of the data; every ``batch_size`` of them are a mini-batch, the last may be
+            shorter. A mini-batch whose weights sum to zero is skipped.
+
+        Returns
+        -------
+        loss : float
+            Mean over the rows of their mini-batch's loss, its L2 term included, before its update.
+
+        Notes
+        -----
+        Comes back to Python at least about ten times a second, so that Ctrl-C raises
+        KeyboardInterrupt out of it; the parameters are then those that training had reached.
+        """
+
+
+class Backend(Protocol):
+    """The verbs of a device. The dtype of ``params`` is the precision of all of them."""
+
+    def trainer(self, network, params, data, optimizer, *, alpha, batch_size):
+        """A `Trainer` that updates ``params`` and the optimizer's state in place."""
+
+    def objective(self, network, data, *, alpha, dtype):
+        """A callable: params (n_params,) -> loss, gradient (n_params,), of all the data."""
+
+    def forward(self, network, params, X, *, rows=None, link=True):
+        """Predictions (n_rows, n_outputs) for X, or its ``rows``; without ``link``, raw ones."""
+
+
+def get_backend(device="cpu", n_jobs=None):
+    """The backend of a device.
+
+    Parameters
+    ----------
+    device : {"cpu"}, default="cpu"
+    n_jobs : int or None, default=None
+        Threads, in joblib's meaning for negative numbers; None: as many as Numba would use.
+
+    Returns
+    -------
+    backend : Backend
+    """
+    if device != "cpu":
+        raise ValueError(f"device must be 'cpu', got {device!r}.")
+    # Imported when it is asked for: Numba takes a while.
+    from fastnn.kernels.cpu import CpuBackend
+
+    return CpuBackend(n_jobs)

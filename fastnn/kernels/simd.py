@@ -1,0 +1,439 @@
+"""CPU intrinsics: the register tile of the matmul, fma, and the bits of a float.
+
+Everything here emits LLVM IR for vectors of a fixed length; LLVM makes of it what the
+processor has. Results never depend on the processor: each output element of the tile
+accumulates k = 0 .. K-1 in order with an explicit fma, and every reduction has a fixed
+number of lanes.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types as nb
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+IR_TYPES = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
+NUMBA_TYPES = {"float32": nb.float32, "float64": nb.float64}
+WORD = ir.IntType(64)
+INT32 = ir.IntType(32)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The shape of the register tile: ``rows`` times ``vectors`` registers of ``lanes``."""
+
+    rows: int
+    vectors: int
+    lanes: int
+
+    @property
+    def columns(self):
+        return self.vectors * self.lanes
+
+
+# Tiles for float32 by the bytes of a vector register. Of 32 registers 24 hold sums, of 16
+# twelve: what is left holds two vectors of B and a broadcast of A. (float64: half the lanes.)
+TILES = {64: Tile(12, 2, 16), 32: Tile(6, 2, 8), 16: Tile(6, 2, 4)}
+
+
+@cache
+def vector_bytes():
+    """Bytes of a vector register in the code that Numba generates on this machine."""
+    probe = """define <16 x float> @probe(<16 x float> %x) {
+        %y = fadd <16 x float> %x, %x
+        ret <16 x float> %y
+    }"""
+    machine = cpu_target.target_context.codegen()._tm
+    assembly = machine.emit_assembly(llvm.parse_assembly(probe))
+    return 64 if "zmm" in assembly else 32 if "ymm" in assembly else 16
+
+
+def tile_shape(precision):
+    """The register tile for float32 or float64 on this machine."""
+    tile = TILES[vector_bytes()]
+    return tile if precision == "float32" else Tile(tile.rows, tile.vectors, tile.lanes // 2)
+
+
+class _TileBuilder:
+    """Emits one tile: C[rows, columns] = init + A[rows, k] B[k, columns].
+
+    ``init`` says what the sums start from: 0 zero, 1 what is in C, 2 the bias row. An edge
+    tile computes all rows (those beyond the last are copies of it) and reads and writes
+    only the columns and rows that exist.
+    """
+
+    def __init__(self, builder, precision, tile, edge, arguments):
+        self.builder = builder
+        self.tile = tile
+        self.element = IR_TYPES[precision]
+        self.vector = ir.VectorType(self.element, tile.lanes)
+        self.mask_type = ir.VectorType(ir.IntType(1), tile.lanes)
+        self.alignment = self.element.get_abi_size(_target_data())
+        (self.a, self.row_stride, self.k_stride, self.b, self.b_stride, self.k,
+         self.c, self.c_stride, self.bias, self.init, self.n_rows, self.n_columns
+         ) = arguments  # fmt: skip
+        self.masks = self._masks() if edge else None
+
+    def emit(self):
+        """Emit the whole tile at the builder's position."""
+        starts = [self._row_offset(i, self.row_stride) for i in range(self.tile.rows)]
+        self._loop(starts, self._initial_sums())
+
+    def _masks(self):
+        """For each vector of a row, which of its lanes are columns that exist."""
+        lane_type = ir.VectorType(WORD, self.tile.lanes)
+        valid = self._splat(self.n_columns, lane_type)
+        masks = []
+        for v in range(self.tile.vectors):
+            first = v * self.tile.lanes
+            lanes = ir.Constant(lane_type, list(range(first, first + self.tile.lanes)))
+            masks.append(self.builder.icmp_signed("<", lanes, valid))
+        return masks
+
+    def _splat(self, scalar, vector_type):
+        zero = ir.Constant(INT32, 0)
+        undefined = ir.Constant(vector_type, ir.Undefined)
+        single = self.builder.insert_element(undefined, scalar, zero)
+        lanes = ir.Constant(ir.VectorType(INT32, vector_type.count), [0] * vector_type.count)
+        return self.builder.shuffle_vector(single, undefined, lanes)
+
+    def _vector_pointer(self, pointer, offset):
+        place = self.builder.gep(pointer, [offset])
+        return self.builder.bitcast(place, self.vector.as_pointer())
+
+    def _load(self, pointer, offset, v):
+        """Vector ``v`` of the row of columns that starts at ``offset``."""
+        offset = self.builder.add(offset, ir.Constant(WORD, v * self.tile.lanes))
+        place = self._vector_pointer(pointer, offset)
+        if self.masks is None:
+            return self.builder.load(place, align=self.alignment)
+        load = self._masked_intrinsic("load", self.vector, [place.type, INT32])
+        zeros = ir.Constant(self.vector, [0.0] * self.tile.lanes)
+        align = ir.Constant(INT32, self.alignment)
+        return self.builder.call(load, [place, align, self.masks[v], zeros])
+
+    def _store(self, value, pointer, offset, v):
+        offset = self.builder.add(offset, ir.Constant(WORD, v * self.tile.lanes))
+        place = self._vector_pointer(pointer, offset)
+        if self.masks is None:
+            self.builder.store(value, place, align=self.alignment)
+            return
+        store = self._masked_intrinsic("store", ir.VoidType(), [place.type, INT32])
+        align = ir.Constant(INT32, self.alignment)
+        self.builder.call(store, [value, place, align, self.masks[v]])
+
+    def _masked_intrinsic(self, what, returns, middle):
+        letter = "f32" if isinstance(self.element, ir.FloatType) else "f64"
+        name = f"llvm.masked.{what}.v{self.tile.lanes}{letter}.p0"
+        if what == "load":
+            arguments = [*middle, self.mask_type, self.vector]
+        else:
+            arguments = [self.vector, *middle, self.mask_type]
+        return _declare(self.builder.module, name, returns, arguments)
+
+    def _row_offset(self, i, stride):
+        """Offset of row i of the tile; beyond the last row, of the last row again."""
+        row = ir.Constant(WORD, i)
+        if self.masks is not None:
+            last = self.builder.sub(self.n_rows, ir.Constant(WORD, 1))
+            inside = self.builder.icmp_signed("<", row, self.n_rows)
+            row = self.builder.select(inside, row, last)
+        return self.builder.mul(row, stride)
+
+    def _initial_sums(self):
+        """The sums that the loop starts from, [row][vector]: zero, C or the bias."""
+        builder, tile = self.builder, self.tile
+        zero = ir.Constant(self.vector, [0.0] * tile.lanes)
+        origin = ir.Constant(WORD, 0)
+        blocks = {name: builder.append_basic_block(name) for name in ("old", "bias", "ready")}
+        start = builder.block
+        switch = builder.switch(self.init, blocks["ready"])
+        switch.add_case(ir.Constant(WORD, 1), blocks["old"])
+        switch.add_case(ir.Constant(WORD, 2), blocks["bias"])
+
+        builder.position_at_end(blocks["old"])
+        old = []
+        for i in range(tile.rows):
+            row = self._row_offset(i, self.c_stride)
+            old.append([self._load(self.c, row, v) for v in range(tile.vectors)])
+        builder.branch(blocks["ready"])
+
+        builder.position_at_end(blocks["bias"])
+        bias = [self._load(self.bias, origin, v) for v in range(tile.vectors)]
+        builder.branch(blocks["ready"])
+
+        builder.position_at_end(blocks["ready"])
+        sums = []
+        for i in range(tile.rows):
+            sums.append([])
+            for v in range(tile.vectors):
+                phi = builder.phi(self.vector)
+                phi.add_incoming(zero, start)
+                phi.add_incoming(old[i][v], blocks["old"])
+                phi.add_incoming(bias[v], blocks["bias"])
+                sums[i].append(phi)
+        return sums
+
+    def _loop(self, starts, sums):
+        """The loop over k, one fma per register of sums and turn, and the final stores."""
+        builder, tile = self.builder, self.tile
+        loop = builder.append_basic_block("loop")
+        done = builder.append_basic_block("done")
+        before = builder.block
+        builder.branch(loop)
+
+        builder.position_at_end(loop)
+        p = builder.phi(WORD)
+        p.add_incoming(ir.Constant(WORD, 0), before)
+        totals = [[builder.phi(self.vector) for _ in range(tile.vectors)] for _ in starts]
+        b_row = builder.mul(p, self.b_stride)
+        b = [self._load(self.b, b_row, v) for v in range(tile.vectors)]
+        fma = _fma(builder.module, self.vector)
+        a_column = builder.gep(self.a, [builder.mul(p, self.k_stride)])
+        for i, start in enumerate(starts):
+            a = builder.load(builder.gep(a_column, [start]), align=self.alignment)
+            a = self._splat(a, self.vector)
+            for v in range(tile.vectors):
+                phi = totals[i][v]
+                phi.add_incoming(sums[i][v], before)
+                phi.add_incoming(builder.call(fma, [a, b[v], phi]), loop)
+                totals[i][v] = phi.incomings[1][0]
+        next_p = builder.add(p, ir.Constant(WORD, 1))
+        p.add_incoming(next_p, loop)
+        builder.cbranch(builder.icmp_signed("<", next_p, self.k), loop, done)
+
+        builder.position_at_end(done)
+        for i in range(tile.rows):
+            self._store_row(i, totals[i])
+
+    def _store_row(self, i, totals):
+        builder = self.builder
+        offset = builder.mul(ir.Constant(WORD, i), self.c_stride)
+        if self.masks is None:
+            for v, value in enumerate(totals):
+                self._store(value, self.c, offset, v)
+            return
+        exists = builder.icmp_signed("<", ir.Constant(WORD, i), self.n_rows)
+        with builder.if_then(exists):
+            for v, value in enumerate(totals):
+                self._store(value, self.c, offset, v)
+
+
+@cache
+def _target_data():
+    return cpu_target.target_context.codegen().target_data
+
+
+def _declare(module, name, returns, arguments):
+    if name in module.globals:
+        return module.globals[name]
+    return ir.Function(module, ir.FunctionType(returns, arguments), name)
+
+
+def _fma(module, value_type):
+    if isinstance(value_type, ir.VectorType):
+        letter = "f32" if isinstance(value_type.element, ir.FloatType) else "f64"
+        name = f"llvm.fma.v{value_type.count}{letter}"
+    else:
+        name = "llvm.fma.f32" if isinstance(value_type, ir.FloatType) else "llvm.fma.f64"
+    return _declare(module, name, value_type, [value_type] * 3)
+
+
+def _data_pointer(context, builder, array_type, array, offset):
+    """Address of element ``offset`` of a 1-D array."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [offset])
+
+
+def make_tile(precision, tile, *, edge):
+    """The tile as an intrinsic on 1-D arrays and offsets into them.
+
+    ``tile(a, a_offset, row_stride, k_stride, b, b_offset, b_stride, k, c, c_offset,
+    c_stride, bias, bias_offset, init, n_rows, n_columns)``; A[i, p] is at ``a_offset + i *
+    row_stride + p * k_stride``, row p of B at ``b_offset + p * b_stride``, row i of C at
+    ``c_offset + i * c_stride``. k is at least 1.
+    """
+
+    @intrinsic
+    def run_tile(typingctx, a, a_offset, row_stride, k_stride, b, b_offset, b_stride, k,
+                 c, c_offset, c_stride, bias, bias_offset, init, n_rows, n_columns):  # fmt: skip
+        def codegen(context, builder, signature, values):
+            types = signature.args
+            pointers = {
+                i: _data_pointer(context, builder, types[i], values[i], values[i + 1])
+                for i in (0, 4, 8, 11)
+            }
+            arguments = (pointers[0], values[2], values[3], pointers[4], values[6], values[7],
+                         pointers[8], values[10], pointers[11], *values[13:])  # fmt: skip
+            _TileBuilder(builder, precision, tile, edge, arguments).emit()
+            return context.get_dummy_value()
+
+        i = nb.int64
+        return nb.void(a, i, i, i, b, i, i, i, c, i, i, bias, i, i, i, i), codegen
+
+    return run_tile
+
+
+def make_fma(precision):
+    """``fma(x, y, z)``: x * y + z, rounded once."""
+    real = NUMBA_TYPES[precision]
+
+    @intrinsic
+    def fma(typingctx, x, y, z):
+        def codegen(context, builder, signature, values):
+            return builder.call(_fma(builder.module, IR_TYPES[precision]), values)
+
+        return real(real, real, real), codegen
+
+    return fma
+
+
+# Bits of the fraction, and the exponent's bias, of a float.
+FORMATS = {"float32": (ir.IntType(32), 23, 127), "float64": (ir.IntType(64), 52, 1023)}
+
+
+def make_power_of_two(precision):
+    """``power_of_two(t)``: 2**n, for t = n + 1.5 * 2**fraction_bits, n a whole number.
+
+    Adding that magic number to x rounds x to a whole number and leaves it in t's low bits.
+    """
+    word, fraction, bias = FORMATS[precision]
+    real = NUMBA_TYPES[precision]
+
+    @intrinsic
+    def power_of_two(typingctx, t):
+        def codegen(context, builder, signature, values):
+            bits = builder.bitcast(values[0], word)
+            exponent = builder.add(bits, ir.Constant(word, bias))
+            return builder.bitcast(
+                builder.shl(exponent, ir.Constant(word, fraction)), IR_TYPES[precision]
+            )
+
+        return real(real), codegen
+
+    return power_of_two
+
+
+def _split(precision, part):
+    """Emit exponent e or mantissa m of x = m * 2**e with m in [sqrt(1/2), sqrt(2))."""
+    word, fraction, _ = FORMATS[precision]
+    real = NUMBA_TYPES[precision]
+    root_half = {"float32": 0x3F3504F3, "float64": 0x3FE6A09E667F3BCD}[precision]
+
+    @intrinsic
+    def split(typingctx, x):
+        def codegen(context, builder, signature, values):
+            bits = builder.bitcast(values[0], word)
+            above = builder.sub(bits, ir.Constant(word, root_half))
+            exponent = builder.ashr(above, ir.Constant(word, fraction))
+            if part == "exponent":
+                return builder.sitofp(exponent, IR_TYPES[precision])
+            shifted = builder.shl(exponent, ir.Constant(word, fraction))
+            return builder.bitcast(builder.sub(bits, shifted), IR_TYPES[precision])
+
+        return real(real), codegen
+
+    return split
+
+
+def make_exponent(precision):
+    """``exponent(x)``: the e of x = m * 2**e, as a float, for normal x > 0."""
+    return _split(precision, "exponent")
+
+
+def make_mantissa(precision):
+    """``mantissa(x)``: the m in [sqrt(1/2), sqrt(2)) of x = m * 2**e."""
+    return _split(precision, "mantissa")
+
+
+# Lanes of every sum over many elements, whatever the processor has.
+SUM_LANES = 16
+
+
+def make_lane_sum(precision, *, squares):
+    """``lane_sum(x, offset, n)``: the sum of n elements (or of their squares).
+
+    Lane l sums the elements l, l + 16, l + 32, ... in order; the lanes are then added in
+    halves. The order is fixed, so the result is the same on every processor.
+    """
+    element = IR_TYPES[precision]
+    vector = ir.VectorType(element, SUM_LANES)
+
+    @intrinsic
+    def lane_sum(typingctx, x, offset, n):
+        def codegen(context, builder, signature, values):
+            pointer = _data_pointer(context, builder, signature.args[0], values[0], values[1])
+            total = _lane_totals(builder, pointer, values[2], vector, squares)
+            width = SUM_LANES
+            while width > 1:
+                width //= 2
+                halves = [
+                    builder.shuffle_vector(
+                        total, total, ir.Constant(ir.VectorType(INT32, width), lanes)
+                    )
+                    for lanes in (list(range(width)), list(range(width, 2 * width)))
+                ]
+                total = builder.fadd(*halves)
+            return builder.extract_element(total, ir.Constant(INT32, 0))
+
+        return NUMBA_TYPES[precision](x, nb.int64, nb.int64), codegen
+
+    return lane_sum
+
+
+def _lane_totals(builder, pointer, n, vector, squares):
+    """Emit the loop of `make_lane_sum`: whole vectors, then single elements into lanes."""
+    zero, one = ir.Constant(WORD, 0), ir.Constant(WORD, 1)
+    lanes = ir.Constant(WORD, vector.count)
+    whole = builder.mul(builder.sdiv(n, lanes), lanes)
+    alignment = vector.element.get_abi_size(_target_data())
+
+    def accumulate(total, x, value_type):
+        if squares:
+            return builder.call(_fma(builder.module, value_type), [x, x, total])
+        return builder.fadd(total, x)
+
+    def loop(name, start, stop, stride, initial, body):
+        """for i in range(start, stop, stride): total = body(i, total)"""
+        before = builder.block
+        head, inside, after = (builder.append_basic_block(name) for _ in range(3))
+        builder.branch(head)
+        builder.position_at_end(head)
+        i, total = builder.phi(WORD), builder.phi(vector)
+        i.add_incoming(start, before)
+        total.add_incoming(initial, before)
+        builder.cbranch(builder.icmp_signed("<", i, stop), inside, after)
+        builder.position_at_end(inside)
+        total.add_incoming(body(i, total), inside)
+        i.add_incoming(builder.add(i, stride), inside)
+        builder.branch(head)
+        builder.position_at_end(after)
+        return total
+
+    def whole_vector(i, total):
+        place = builder.bitcast(builder.gep(pointer, [i]), vector.as_pointer())
+        return accumulate(total, builder.load(place, align=alignment), vector)
+
+    def single(i, total):
+        lane = builder.sub(i, whole)
+        x = builder.load(builder.gep(pointer, [i]))
+        new = accumulate(builder.extract_element(total, lane), x, vector.element)
+        return builder.insert_element(total, new, lane)
+
+    zeros = ir.Constant(vector, [0.0] * vector.count)
+    total = loop("vectors", zero, whole, lanes, zeros, whole_vector)
+    return loop("rest", whole, n, one, total, single)
+
+
+@intrinsic
+def fetch_add(typingctx, array, index):
+    """Add 1 to an element of an int64 array, atomically; returns the value before."""
+
+    def codegen(context, builder, signature, values):
+        place = _data_pointer(context, builder, signature.args[0], *values)
+        return builder.atomic_rmw("add", place, ir.Constant(WORD, 1), "monotonic")
+
+    return nb.int64(array, nb.int64), codegen

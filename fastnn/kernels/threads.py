@@ -1,0 +1,67 @@
+"""How many threads a piece of work gets, and when it must do with one.
+
+Numba's threading layers have rules of their own: the child of a process that has used threads
+cannot use them again after ``fork``, and the layer `workqueue` aborts the process when two threads
+enter it. Where a rule forbids threads, the work runs on one; its result is the same.
+"""
+
+import contextlib
+import os
+import threading
+
+import numba
+
+_workqueue_lock = threading.Lock()
+
+
+class _State:
+    """What this process may do: whether it has started threads, and whether it lost them."""
+
+    started = False
+    lost = False
+
+
+def _after_fork_in_child():
+    _State.lost = _State.lost or _State.started
+    _workqueue_lock._at_fork_reinit()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def resolve_n_jobs(n_jobs):
+    """The number of threads for an ``n_jobs`` in joblib's meaning; None: as Numba would use."""
+    available = numba.get_num_threads()
+    if n_jobs is None:
+        return available
+    if n_jobs < 0:
+        n_jobs = max(1, os.cpu_count() + 1 + n_jobs)
+    return min(n_jobs, numba.config.NUMBA_NUM_THREADS)
+
+
+def layer():
+    """Name of Numba's threading layer, once the parallel root has started it."""
+    try:
+        return numba.threading_layer()
+    except ValueError:
+        return None
+
+
+@contextlib.contextmanager
+def team(n_threads):
+    """Set the threads of this call up; yields how many it really gets, one or ``n_threads``."""
+    if n_threads == 1 or _State.lost:
+        yield 1
+        return
+    with contextlib.ExitStack() as stack:
+        if layer() == "workqueue":
+            if not _workqueue_lock.acquire(blocking=False):
+                yield 1
+                return
+            stack.callback(_workqueue_lock.release)
+        before = numba.get_num_threads()
+        numba.set_num_threads(n_threads)
+        stack.callback(numba.set_num_threads, before)
+        _State.started = True
+        yield n_threads

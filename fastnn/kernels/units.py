@@ -1,0 +1,575 @@
+"""The units: what one task of a step does, as templates that jit.py binds and compiles.
+
+Every template is ``template(step, task, ...)``: the address of the step's int64 state, which of
+its tasks to do, and its own int64 arguments, ``*_at`` being addresses. plan.py gives arguments
+by these names.
+
+Who writes: a unit overwrites its output (``=``) unless its comment says that it adds to it.
+Shapes: ``rows`` is the rows of the mini-batch, a row of an activation or delta buffer is ``ld``
+elements apart, and rows of the task are those from ``first`` to ``last``.
+"""
+
+import inspect
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from fastnn.kernels import elementary, jit, simd
+from fastnn.kernels import matmul as matmul_module
+from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.jit import view
+from fastnn.kernels.losses import LOSSES, clip_log_loss
+from fastnn.kernels.optimizers import N_COEFFICIENTS, N_STATE, OPTIMIZERS
+
+# Places in the step's state (8,), int64: first row of the mini-batch in the order, its rows, its
+# number, 1 if there is nothing to train on, the next task to hand out, and the address of the
+# order (n,) in which the data's rows are used, or 0.
+ROW, ROWS, BATCH, SKIP, NEXT_TASK, ORDER = range(6)
+N_STEP = 8
+# Places in the scalars (4,), float64.
+WEIGHT_SUM, LOSS, ALPHA = range(3)
+N_SCALARS = 4
+# Words of arguments that a unit gets at most.
+N_ARGUMENTS = 16
+# Places in the coefficients (8,) beyond those of the optimizer, in the network's precision.
+C_ALPHA, C_WEIGHT_SUM = 6, 7
+# What a sum starts from.
+ZERO, ADD, BIAS = range(3)
+# Rows of a weight matrix whose squares are summed together; tasks own whole segments. It is a
+# multiple of every tile's rows and of every panel's columns.
+SEGMENT = 96
+
+@njit
+def rows_of_task(step, task, block):
+    # First and one past the last row of the mini-batch that belong to the task.
+    rows = view(step, N_STEP, np.int64)[ROWS]
+    return task * block, min(task * block + block, rows)
+
+
+@njit
+def row_number(state, i):
+    # The row of the data that comes at place i; without an order, row i.
+    return view(state[ORDER], i + 1, np.int64)[i] if state[ORDER] != 0 else i
+
+
+def begin_step(step, task, weights_at, scalars_at, coefficients_at):
+    # The weight of the mini-batch; nothing to train on where it is zero.
+    state = view(step, N_STEP, np.int64)
+    rows = state[ROWS]
+    total = float(rows)
+    if weights_at != 0:
+        first = state[ROW]
+        total = 0.0
+        for r in range(rows):
+            row = row_number(state, first + r)
+            total += np.float64(view(weights_at, row + 1, real)[row])
+    scalars = view(scalars_at, N_SCALARS, np.float64)
+    scalars[WEIGHT_SUM] = total
+    state[SKIP] = 1 if total == 0.0 else 0
+    coefficients = view(coefficients_at, N_COEFFICIENTS, real)
+    coefficients[C_WEIGHT_SUM] = total
+    coefficients[C_ALPHA] = scalars[ALPHA]
+
+
+def begin_update(step, task, state_at, coefficients_at):
+    begin(view(state_at, N_STATE, np.float64), view(coefficients_at, N_COEFFICIENTS, real))
+
+
+def gather(
+    step, task, source_at, row_stride, column_stride, itemsize, target_at, ld, n_columns, block
+):  # fmt: skip
+    # target (rows, ld) = source rows in the mini-batch's order, cast.
+    first, last = rows_of_task(step, task, block)
+    state = view(step, N_STEP, np.int64)
+    start = state[ROW]
+    target = view(target_at, last * ld, real)
+    for r in range(first, last):
+        row = row_number(state, start + r)
+        out = target[r * ld : r * ld + n_columns]
+        row_at = source_at + row * row_stride
+        if column_stride == itemsize:
+            values = view(row_at, n_columns, source_type)
+            for j in range(n_columns):
+                out[j] = real(values[j])
+        else:
+            for j in range(n_columns):
+                out[j] = real(view(row_at + j * column_stride, 1, source_type)[0])
+
+
+def csr_starts(step, task, indptr_at, target_at):
+    # target_start (rows + 1,): where each row of the mini-batch begins among its non-zeros.
+    state = view(step, N_STEP, np.int64)
+    rows, start = state[ROWS], state[ROW]
+    target = view(target_at, rows + 1, np.int64)
+    target[0] = 0
+    for r in range(rows):
+        row = row_number(state, start + r)
+        bounds = view(indptr_at, row + 2, index_type)
+        target[r + 1] = target[r] + np.int64(bounds[row + 1]) - np.int64(bounds[row])
+
+
+def gather_csr(
+    step, task, indptr_at, indices_at, values_at, target_start_at, target_indices_at,
+    target_values_at, block
+):  # fmt: skip
+    # The mini-batch's own CSR: column indices as int64, values cast.
+    first, last = rows_of_task(step, task, block)
+    state = view(step, N_STEP, np.int64)
+    start = state[ROW]
+    target_start = view(target_start_at, last + 1, np.int64)
+    for r in range(first, last):
+        row = row_number(state, start + r)
+        bounds = view(indptr_at, row + 2, index_type)
+        begin_source, end_source = np.int64(bounds[row]), np.int64(bounds[row + 1])
+        size = end_source - begin_source
+        indices = view(indices_at, end_source, index_type)[begin_source:end_source]
+        values = view(values_at, end_source, source_type)[begin_source:end_source]
+        begin_target, end_target = target_start[r], target_start[r + 1]
+        to_indices = view(target_indices_at, end_target, np.int64)[begin_target:end_target]
+        to_values = view(target_values_at, end_target, real)[begin_target:end_target]
+        for j in range(size):
+            to_indices[j] = np.int64(indices[j])
+            to_values[j] = real(values[j])
+
+
+def multiply(
+    step, task, a_at, row_stride, k_stride, a_moving, b_at, b_stride, c_at, c_stride, c_moving,
+    bias_at, init, m, n, k, block
+):  # fmt: skip
+    # C = init + A B for the task's rows of C. m or k zero: the mini-batch's rows. A moving
+    # matrix holds all the data's rows: the mini-batch's begin at the step's first row.
+    state = view(step, N_STEP, np.int64)
+    rows, start = state[ROWS], state[ROW]
+    depth = k if k != 0 else rows
+    first = task * block
+    height = min(block, (m if m != 0 else rows) - first)
+    # Along the rows of the data run A's rows where m is the mini-batch's, else its k.
+    a_shift = first * row_stride + a_moving * start * (row_stride if m == 0 else k_stride)
+    c_shift = (first + c_moving * start) * c_stride
+    far = np.int64(1) << np.int64(40)
+    matmul(
+        view(a_at + a_shift * ITEMSIZE, far, real), row_stride, k_stride,
+        view(b_at, far, real), b_stride, depth,
+        view(c_at + c_shift * ITEMSIZE, far, real), c_stride,
+        view(bias_at, n, real), init, height, n,
+    )  # fmt: skip
+
+
+def csr_matmul(
+    step, task, start_at, indices_at, values_at, weights_at, c_at, c_moving, ld, bias_at, n, block
+):  # fmt: skip
+    # c (rows, ld) = bias + X W, one multiply-add of a row of W per non-zero, in order.
+    first, last = rows_of_task(step, task, block)
+    shift = c_moving * view(step, N_STEP, np.int64)[ROW]
+    starts = view(start_at, last + 1, np.int64)
+    indices = view(indices_at, starts[last], np.int64)
+    values = view(values_at, starts[last], real)
+    c = view(c_at, (shift + last) * ld, real)
+    bias = view(bias_at, n, real)
+    for r in range(first, last):
+        out = c[(shift + r) * ld : (shift + r) * ld + n]
+        for j in range(n):
+            out[j] = bias[j]
+        for i in range(starts[r], starts[r + 1]):
+            add_scaled(out, values[i], view(weights_at, (indices[i] + 1) * n, real), indices[i] * n)
+
+
+def csr_gradient(
+    step, task, start_at, indices_at, values_at, delta_at, ld, gradient_at, n, n_features, init,
+    block
+):  # fmt: skip
+    # gradient (n_features, n) = or += X^T delta, for the task's features. Rows are taken in
+    # order, so each sum is the dense one without its zeros.
+    rows = view(step, N_STEP, np.int64)[ROWS]
+    low, high = task * block, min(task * block + block, n_features)
+    gradient = view(gradient_at, high * n, real)
+    if init == ZERO:
+        gradient[low * n : high * n] = real(0)
+    starts = view(start_at, rows + 1, np.int64)
+    indices = view(indices_at, starts[rows], np.int64)
+    values = view(values_at, starts[rows], real)
+    delta = view(delta_at, rows * ld, real)
+    for r in range(rows):
+        i, end = starts[r], starts[r + 1]
+        i += first_not_below(indices[i:end], low)
+        while i < end and indices[i] < high:
+            at = indices[i] * n
+            add_scaled(gradient[at : at + n], values[i], delta, r * ld)
+            i += 1
+
+
+def add_scaled(out, scale, x, offset):
+    # out += scale * x[offset:], each with one rounding.
+    row = x[offset : offset + out.shape[0]]
+    for j in range(out.shape[0]):
+        out[j] = fma(scale, row[j], out[j])
+
+
+def first_not_below(indices, value):
+    # The first place in the sorted indices whose entry is not below the value.
+    low, high = 0, indices.shape[0]
+    while low < high:
+        middle = (low + high) // 2
+        if indices[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def activate(step, task, z_at, ld, block):
+    # z (rows, ld) = activation of z, padding included.
+    first, last = rows_of_task(step, task, block)
+    z = view(z_at, last * ld, real)[first * ld : last * ld]
+    for i in range(z.shape[0]):
+        z[i] = forward(z[i])
+
+
+def backward(step, task, a_at, delta_at, ld, block):
+    # delta (rows, ld) *= derivative at the activation, padding included.
+    first, last = rows_of_task(step, task, block)
+    a = view(a_at, last * ld, real)[first * ld : last * ld]
+    delta = view(delta_at, last * ld, real)[first * ld : last * ld]
+    for i in range(delta.shape[0]):
+        delta[i] = delta[i] * gradient(a[i])
+
+
+def output(
+    step, task, z_at, y_at, n_targets, delta_at, n, weights_at, row_loss_at, block
+):  # fmt: skip
+    # The loss of each row and the delta of the output layer, both times the row's weight.
+    first, last = rows_of_task(step, task, block)
+    z = view(z_at, last * n, real)[first * n : last * n]  # (task's rows, n)
+    y = view(y_at, last * n_targets, real)[first * n_targets : last * n_targets]
+    delta = view(delta_at, last * n, real)[first * n : last * n]  # (task's rows, n)
+    row_loss = view(row_loss_at, last, np.float64)[first:last]
+    loss_and_delta(z, y, delta, row_loss, n)
+    if weights_at != 0:
+        state = view(step, N_STEP, np.int64)
+        start = state[ROW] + first
+        for r in range(last - first):
+            row = row_number(state, start + r)
+            weight = view(weights_at, row + 1, real)[row]
+            row_loss[r] *= np.float64(weight)
+            for j in range(r * n, r * n + n):
+                delta[j] *= weight
+
+
+def separate_loss(z, y, delta, row_loss, n):
+    # A loss that is a sum over the outputs. delta holds the terms of the loss first.
+    for i in range(z.shape[0]):
+        delta[i] = value(z[i], y[i])
+    for r in range(row_loss.shape[0]):
+        total = 0.0
+        for j in range(r * n, r * n + n):
+            total += np.float64(delta[j])
+        row_loss[r] = total
+    for i in range(z.shape[0]):
+        delta[i] = inverse_link(z[i]) - y[i]
+
+
+def softmax_loss(z, y, delta, row_loss, n):
+    # y (rows,) holds class indices. z becomes z - max(z), delta = softmax(z) - onehot(y).
+    softmax_exp(z, delta, n)
+    for r in range(row_loss.shape[0]):
+        total = softmax_normalize(delta[r * n : r * n + n])
+        target = r * n + np.int64(y[r])
+        row_loss[r] = np.float64(value(z[target], log(total)))
+        delta[target] -= real(1)
+
+
+def softmax_exp(z, out, n):
+    # z (rows * n,) = z - max of its row; out = exp of that.
+    for start in range(0, z.shape[0], n):
+        row = z[start : start + n]
+        highest = row[0]
+        for j in range(1, n):
+            highest = row[j] if row[j] > highest else highest
+        for j in range(n):
+            row[j] -= highest
+    for i in range(z.shape[0]):
+        out[i] = exp(z[i])
+
+
+def softmax_normalize(row):
+    # row (n,) = row / sum(row); returns the sum.
+    total = real(0)
+    for j in range(row.shape[0]):
+        total += row[j]
+    for j in range(row.shape[0]):
+        row[j] = row[j] / total
+    return total
+
+
+def link(step, task, z_at, n, moving, block):
+    # z (rows, n) = output activation of z.
+    first, last = rows_of_task(step, task, block)
+    start = moving * view(step, N_STEP, np.int64)[ROW]
+    z = view(z_at, (start + last) * n, real)[(start + first) * n : (start + last) * n]
+    apply_link(z, n)
+
+
+def separate_link(z, n):
+    for i in range(z.shape[0]):
+        z[i] = inverse_link(z[i])
+
+
+def softmax_link(z, n):
+    softmax_exp(z, z, n)
+    for start in range(0, z.shape[0], n):
+        softmax_normalize(z[start : start + n])
+
+
+def bias_gradient(step, task, delta_at, ld, gradient_at, n, init, block):
+    # gradient (n,) = or += sum of delta (rows, ld) over its rows, in order.
+    rows = view(step, N_STEP, np.int64)[ROWS]
+    low, high = task * block, min(task * block + block, n)
+    gradient = view(gradient_at, high, real)[low:high]
+    if init == ZERO:
+        gradient[:] = real(0)
+    delta = view(delta_at, rows * ld, real)
+    for r in range(rows):
+        row = delta[r * ld + low : r * ld + high]
+        for j in range(gradient.shape[0]):
+            gradient[j] += row[j]
+
+
+def square_sums(step, task, weights_at, n_in, n_out, sums_at, block):
+    # sums (ceil(n_in / 96),): sum of squares of each 96 rows of the weights (n_in, n_out).
+    weights = view(weights_at, n_in * n_out, real)
+    sums = view(sums_at, (n_in + SEGMENT - 1) // SEGMENT, np.float64)
+    for row in range(task * block, min(task * block + block, n_in), SEGMENT):
+        size = min(SEGMENT, n_in - row) * n_out
+        sums[row // SEGMENT] = np.float64(lane_sum(weights, row * n_out, size))
+
+
+def update(
+    step, task, params_at, gradient_at, slot_0_at, slot_1_at, coefficients_at, offset, size,
+    block, decay
+):  # fmt: skip
+    # The optimizer's step for ``block`` parameters of the ``size`` that begin at ``offset``.
+    low, high = offset + task * block, offset + min(task * block + block, size)
+    coefficients = view(coefficients_at, N_COEFFICIENTS, real)
+    alpha = coefficients[C_ALPHA] if decay else real(0)
+    update_range(
+        view(params_at, high, real)[low:high],
+        view(gradient_at, high, real)[low:high],
+        view(slot_0_at, high, real)[low:high],
+        view(slot_1_at, high, real)[low:high],
+        coefficients, alpha,
+    )  # fmt: skip
+
+
+def update_two_slots(w, g, slot_0, slot_1, c, alpha):
+    c0, c1, c2, c3, c4, c5, weight_sum = c[0], c[1], c[2], c[3], c[4], c[5], c[C_WEIGHT_SUM]
+    for i in range(w.shape[0]):
+        gradient = (g[i] + alpha * w[i]) / weight_sum
+        w[i], slot_0[i], slot_1[i] = step_of(
+            w[i], gradient, slot_0[i], slot_1[i], c0, c1, c2, c3, c4, c5
+        )
+
+
+def update_one_slot(w, g, slot_0, slot_1, c, alpha):
+    c0, c1, c2, c3, c4, c5, weight_sum = c[0], c[1], c[2], c[3], c[4], c[5], c[C_WEIGHT_SUM]
+    for i in range(w.shape[0]):
+        gradient = (g[i] + alpha * w[i]) / weight_sum
+        w[i], slot_0[i], _ = step_of(w[i], gradient, slot_0[i], c0, c0, c1, c2, c3, c4, c5)
+
+
+def pack_panels(step, task, source_at, k_stride, column_stride, packed_at, k, n, along_k, block):
+    # Pack B (k, n): ``block`` rows of it a task where along_k, else ``block`` columns.
+    size = k if along_k else n
+    low, high = task * block, min(task * block + block, size)
+    far = np.int64(1) << np.int64(40)
+    source, packed = view(source_at, far, real), view(packed_at, far, real)
+    if along_k:
+        pack(source, k_stride, column_stride, packed, k, n, low, high, 0, n)
+    else:
+        pack(source, k_stride, column_stride, packed, k, n, 0, k, low, high)
+
+
+def add_loss(step, task, row_loss_at, scalars_at, outputs):
+    # scalars[LOSS] += sum of the rows' losses, each the mean over so many outputs.
+    rows = view(step, N_STEP, np.int64)[ROWS]
+    total = lane_sum(view(row_loss_at, rows, np.float64), 0, rows)
+    view(scalars_at, N_SCALARS, np.float64)[LOSS] += total / np.float64(outputs)
+
+
+def finish(step, task, row_loss_at, square_sums_at, n_sums, scalars_at, outputs):
+    # scalars[LOSS] += the mini-batch's mean loss, with its L2 term, times its rows.
+    rows = view(step, N_STEP, np.int64)[ROWS]
+    scalars = view(scalars_at, N_SCALARS, np.float64)
+    loss = lane_sum(view(row_loss_at, rows, np.float64), 0, rows) / np.float64(outputs)
+    squares = lane_sum(view(square_sums_at, n_sums, np.float64), 0, n_sums)
+    loss += 0.5 * scalars[ALPHA] * squares
+    scalars[LOSS] += loss / scalars[WEIGHT_SUM] * np.float64(rows)
+
+
+def call_template(arguments, step, task):
+    # The C callback around a template: unpack its arguments.
+    template(step, task, *to_fixed_tuple(view(arguments, N_ARGUMENTS, np.int64), COUNT))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A compiled unit: its name, its address, and the names of its arguments in order."""
+
+    name: str
+    address: int
+    fields: tuple[str, ...]
+
+
+def compile_unit(template, precision, *labels, **factories):
+    """Compile a template, or load it, for one precision and one piece of mathematics.
+
+    Parameters
+    ----------
+    template : function
+    precision : {"float32", "float64"}
+    *labels : str
+        What distinguishes it from the template's other units; part of its name.
+    **factories : callable
+        ``factory(precision)`` makes what is bound to that name, if it has to be compiled.
+    """
+    name = "_".join((template.__name__, *labels, precision))
+    fields = tuple(inspect.signature(template).parameters)[2:]
+
+    def bindings():
+        names = elementary.bindings(precision)
+        names = names | {key: make(precision) for key, make in factories.items()}
+        body = jit.bind(template, f"{name}_body", **names)
+        return {"template": body, "COUNT": len(fields)}
+
+    return Unit(name, jit.unit(call_template, name, bindings), fields)
+
+
+def bound(function, *labels, **factories):
+    """A factory for `compile_unit` of a plain function with the precision's mathematics."""
+
+    def make(precision):
+        names = elementary.bindings(precision)
+        names = names | {key: make(precision) for key, make in factories.items()}
+        label = "_".join((function.__module__.split(".")[-1], function.__name__, *labels))
+        return jit.bind(function, f"{label}_{precision}", **names)
+
+    return make
+
+
+def constant(value):
+    """A factory of a value that does not depend on the precision."""
+    return lambda precision: value
+
+
+def begin_step_unit(precision):
+    return compile_unit(begin_step, precision)
+
+
+def gather_unit(precision, source):
+    return compile_unit(gather, precision, source.name, source_type=constant(source.type))
+
+
+def csr_starts_unit(precision, index):
+    return compile_unit(csr_starts, precision, index.name, index_type=constant(index.type))
+
+
+def gather_csr_unit(precision, source, index):
+    return compile_unit(
+        gather_csr, precision, source.name, index.name,
+        source_type=constant(source.type), index_type=constant(index.type),
+    )  # fmt: skip
+
+
+def multiply_unit(precision):
+    return compile_unit(
+        multiply, precision, matmul=lambda precision: matmul_module.bindings(precision)["matmul"]
+    )
+
+
+def pack_unit(precision):
+    return compile_unit(
+        pack_panels, precision, pack=lambda precision: matmul_module.bindings(precision)["pack"]
+    )
+
+
+def csr_matmul_unit(precision):
+    return compile_unit(csr_matmul, precision, add_scaled=bound(add_scaled))
+
+
+def csr_gradient_unit(precision):
+    return compile_unit(
+        csr_gradient, precision, add_scaled=bound(add_scaled),
+        first_not_below=bound(first_not_below),
+    )  # fmt: skip
+
+
+def activate_unit(precision, activation):
+    return compile_unit(
+        activate, precision, activation, forward=bound(ACTIVATIONS[activation].forward)
+    )
+
+
+def backward_unit(precision, activation):
+    return compile_unit(
+        backward, precision, activation, gradient=bound(ACTIVATIONS[activation].gradient)
+    )
+
+
+def output_unit(precision, name):
+    loss = LOSSES[name]
+    factories = {
+        "value": bound(loss.value, clip_log_loss=bound(clip_log_loss)),
+        "inverse_link": bound(loss.inverse_link)}
+    if loss.coupled:
+        factories |= {
+            "softmax_exp": bound(softmax_exp),
+            "softmax_normalize": bound(softmax_normalize),
+        }
+    body = softmax_loss if loss.coupled else separate_loss
+    return compile_unit(output, precision, name, loss_and_delta=bound(body, name, **factories))
+
+
+def link_unit(precision, name):
+    loss = LOSSES[name]
+    if loss.coupled:
+        factory = bound(
+            softmax_link, softmax_exp=bound(softmax_exp), softmax_normalize=bound(softmax_normalize)
+        )
+    else:
+        factory = bound(separate_link, name, inverse_link=bound(loss.inverse_link))
+    return compile_unit(link, precision, loss.out_activation, apply_link=factory)
+
+
+def bias_gradient_unit(precision):
+    return compile_unit(bias_gradient, precision)
+
+
+def square_sums_unit(precision):
+    return compile_unit(
+        square_sums, precision, lane_sum=lambda p: simd.make_lane_sum(p, squares=True)
+    )
+
+
+def finish_unit():
+    return compile_unit(
+        finish, "float64", lane_sum=lambda p: simd.make_lane_sum(p, squares=False)
+    )
+
+
+def add_loss_unit():
+    return compile_unit(
+        add_loss, "float64", lane_sum=lambda p: simd.make_lane_sum(p, squares=False)
+    )
+
+
+def begin_update_unit(precision, rule):
+    begin = OPTIMIZERS[rule].begin
+    return compile_unit(begin_update, precision, rule, begin=bound(begin))
+
+
+def update_unit(precision, rule):
+    optimizer = OPTIMIZERS[rule]
+    body = update_one_slot if optimizer.n_slots == 1 else update_two_slots
+    factory = bound(body, rule, step_of=bound(optimizer.update))
+    return compile_unit(update, precision, rule, update_range=factory)
