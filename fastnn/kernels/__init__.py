@@ -1,0 +1,21 @@
+"""The compiled core. A tour, in the order of the imports (each may use those before it):
+
+- ``activations``, ``losses``, ``optimizers``: the mathematics, plain scalar functions and the
+  registries. To add one, add an entry; these modules never import Numba.
+- ``cache``: where compiled code is kept on disk, and the lock around compilation.
+- ``jit``: the only place that compiles. A *unit* is a loop bound to one piece of mathematics and
+  one precision, compiled as a C callback and known by its address.
+- ``simd``: LLVM intrinsics: the register tile of the matmul, fma, sums with fixed lanes.
+- ``elementary``: exp, log, log1p and tanh that vectorise and are the same everywhere.
+- ``matmul``: the blocked matmul on the tile, and packing.
+- ``units``: the loops of a training step, one template each, and the functions that make units
+  of them.
+- ``threads``: how many threads a piece of work gets.
+- ``plan``: a table of units, and the serial and the parallel root that run it.
+- ``pace``: runs a plan in slices of time.
+- ``cpu``: the CPU backend: the plans for training, full-batch gradients and prediction.
+
+Rules of the kernels: float constants are written ``real(0.5)``; nothing is reassociated (no
+``fastmath``), sums run in a fixed order; what has a different result on another machine, such as
+the C library's ``exp``, is not called; a unit writes only what its task owns; nothing raises.
+"""

@@ -13,9 +13,6 @@ from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.pace import Pace
 from fastnn.kernels.plan import Plan
 
-# Below this many floating point operations in a mini-batch one thread is the faster: a group
-# run by two costs about 1.5 us to start and join, four times a step.
-PARALLEL_FLOPS = 3_000_000
 # A weight matrix is packed for the forward pass where it no longer fits the second-level cache.
 PACK_BYTES = 1 << 20
 # Rows of a task: enough to use a panel of weights many times, few enough to share out evenly.
@@ -63,8 +60,8 @@ class _Pass:
         self.network, self.params, self.X, self.out = network, params, X, out
         self.rows = rows
         self.precision = params.dtype.name
-        self.n_threads = n_threads if flops(network.layer_units, rows) >= PARALLEL_FLOPS else 1
-        self.row_block = ROW_BLOCK if self.n_threads == 1 else PARALLEL_ROW_BLOCK
+        self.n_threads = n_threads
+        self.row_block = ROW_BLOCK if n_threads == 1 else PARALLEL_ROW_BLOCK
         self.plan = Plan()
         self.layers = network.layers
         itemsize = params.itemsize
@@ -290,6 +287,10 @@ class _Pass:
             self.add_pack(i, plan)
         return plan.compile()
 
+    def pace(self):
+        """What runs the plan."""
+        return Pace(self.plan, flops(self.network.layer_units, self.rows), self.n_threads)
+
 
 def _square_sum_places(layers):
     """One array for the square sums of all layers, and its part for each layer."""
@@ -316,7 +317,6 @@ class Trainer:
         shared = _Pass(
             network, params, data.X, batch_size, ordered=True, n_threads=n_threads, backward=True
         )
-        self.n_threads = shared.n_threads
         self.scalars = np.zeros(units.N_SCALARS)
         self.scalars[units.ALPHA] = alpha
         self.coefficients = np.zeros(units.N_COEFFICIENTS, params.dtype)
@@ -336,7 +336,7 @@ class Trainer:
         self._add_finish(shared, sums)
         self.plan.compile()
         self.preparation = shared.preparation()
-        self.pace = Pace(self.plan, flops(network.layer_units, batch_size))
+        self.pace = shared.pace()
 
     def _add_begin(self, shared, data):
         precision = shared.precision
@@ -392,8 +392,8 @@ class Trainer:
         self.scalars[units.LOSS] = 0.0
         order = np.ascontiguousarray(order, dtype=np.int64)
         n_rows = len(order)
-        self.preparation.run(1, 1, (0, 1), n_threads=self.n_threads)
-        self.pace.run(n_rows, self.batch_size, n_threads=self.n_threads, order=order)
+        self.preparation.run(1, 1, (0, 1), self.pace.team)
+        self.pace.run(n_rows, self.batch_size, order)
         self.optimizer.t += -(-n_rows // self.batch_size)
         return float(self.scalars[units.LOSS]) / n_rows
 
@@ -415,7 +415,6 @@ class Objective:
             network, self.params, data.X, self.rows, ordered=False, n_threads=n_threads,
             backward=True,
         )  # fmt: skip
-        self.n_threads = shared.n_threads
         self.scalars = np.zeros(units.N_SCALARS)
         self.plan = shared.plan
         self.plan.group()
@@ -440,15 +439,15 @@ class Objective:
         )  # fmt: skip
         self.plan.compile()
         self.preparation = shared.preparation()
-        self.pace = Pace(self.plan, flops(network.layer_units, self.rows))
+        self.pace = shared.pace()
 
     def __call__(self, params):
         """Loss (float) and gradient (n_params,), float64, at ``params``."""
         self.params[...] = params
         self.gradient[...] = 0
         self.scalars[units.LOSS] = 0.0
-        self.preparation.run(1, 1, (0, 1), n_threads=self.n_threads)
-        self.pace.run(self.n_rows, self.rows, n_threads=self.n_threads)
+        self.preparation.run(1, 1, (0, 1), self.pace.team)
+        self.pace.run(self.n_rows, self.rows)
         n_weights = self.network.n_weights
         weights = self.params[:n_weights]
         gradient = self.gradient.astype(np.float64)
@@ -503,8 +502,8 @@ class CpuBackend:
                 z_at=out, n=out.shape[1], moving=True, block=shared.row_block,
             )  # fmt: skip
         plan.compile()
+        pace = shared.pace()
         if any(packed is not None for packed in shared.packed):
-            shared.preparation().run(1, 1, (0, 1), n_threads=shared.n_threads)
-        pace = Pace(plan, flops(network.layer_units, chunk))
-        pace.run(n_rows, chunk, n_threads=shared.n_threads, order=rows)
+            shared.preparation().run(1, 1, (0, 1), pace.team)
+        pace.run(n_rows, chunk, rows)
         return out

@@ -93,7 +93,7 @@ def log(x):
 def log1p(x):
     # log(u) for u = 1 + x as rounded, corrected by what the rounding lost.
     u = ONE + x
-    value = log(u) + (x - (u - ONE)) / u
+    value = log(u) + (x - (u - ONE)) / (u if u > ZERO else ONE)
     return x if u == INFINITY else value
 
 

@@ -11,6 +11,7 @@ Functions that a unit calls are compiled by `bind`, which makes an ``@njit`` fun
 plain one in the same way; LLVM inlines those. Tests call them directly.
 """
 
+import contextlib
 import threading
 import time
 import types
@@ -32,6 +33,8 @@ _lock = threading.RLock()
 _units = {}
 _roots = {}
 _functions = {}
+# Called with the name of a unit or root before it is compiled or loaded; see `observed`.
+_observers = []
 # Seconds that each unit took in this process, compiled or loaded: what warmup reports.
 SECONDS = {}
 
@@ -70,6 +73,30 @@ class _Unit(CFunc):
         return super()._compile_uncached()
 
 
+@contextlib.contextmanager
+def observed(observer):
+    """Within this, tell ``observer(name)`` of what is about to be compiled or loaded."""
+    if observer is None:
+        yield
+        return
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
+
+
+@contextlib.contextmanager
+def _preparing(name):
+    """Tell the observers, hold the lock between processes, take the time."""
+    for observer in _observers:
+        observer(name)
+    begin = time.perf_counter()
+    with cache.compilation_lock(name):
+        yield
+    SECONDS[name] = time.perf_counter() - begin
+
+
 def unit(template, name, make_bindings=dict):
     """The address of a unit, which is compiled or loaded from disk on first need.
 
@@ -84,12 +111,10 @@ def unit(template, name, make_bindings=dict):
     """
     with _lock:
         if name not in _units:
-            begin = time.perf_counter()
             compiled = _Unit(template, name, make_bindings)
-            with cache.compilation_lock(name):
+            with _preparing(name):
                 compiled.compile()
             _units[name] = compiled
-            SECONDS[name] = time.perf_counter() - begin
         return _units[name].address
 
 
@@ -97,15 +122,13 @@ def root(template, name, signature, *, parallel, **bindings):
     """A compiled root: an njit function of one signature, called from Python."""
     with _lock:
         if name not in _roots:
-            begin = time.perf_counter()
             clone = copy_function(template, name, bindings)
             compiled = njit(nogil=True, parallel=parallel, **FLAGS)(clone)
             cache.attach(compiled, clone)
-            with cache.compilation_lock(name):
+            with _preparing(name):
                 compiled.compile(signature)
             compiled.disable_compile()
             _roots[name] = compiled
-            SECONDS[name] = time.perf_counter() - begin
         return _roots[name]
 
 

@@ -1,61 +1,93 @@
-"""Runs a plan in slices of time, so that Python gets a word in between.
+"""Runs a plan in slices of time, and finds out how many threads make it fastest.
 
 A signal such as Ctrl-C is seen only when compiled code returns. A slice is as many mini-batches
 as fit the time, by what the last slice took; a mini-batch that takes longer itself is cut
 into groups and tasks.
+
+Whether two threads beat one depends on the work, and on what else the machine is doing: where
+others use the cores, threads that wait for one another can be many times slower than one alone.
+The result is the same either way, so now and then a short slice tries the other number, and the
+faster one goes on.
 """
 
 import time
 
+from fastnn.kernels.plan import parallel_root_available
 from fastnn.kernels.units import SKIP
 
-# Seconds that a slice should take.
+# Seconds that a slice should take, and one that tries the other number of threads.
 SLICE = 0.05
+TRIAL = 0.005
+# After so many slices the other number of threads is tried again.
+SLICES_BETWEEN_TRIALS = 32
 # Floating point operations a second to expect of the first slice: few, so that it is short.
 FIRST_GUESS = 2e9
+# Floating point operations of a mini-batch below which threads are not worth a trial, and above
+# which they are the first choice. (To start and join two takes about 1.5 us, three times a step.)
+TOO_SMALL = 500_000
+LARGE = 3_000_000
 
 
 class Pace:
-    """How many mini-batches of a plan fit a slice.
+    """How many mini-batches of a plan fit a slice, and on how many threads.
 
     Parameters
     ----------
     plan : Plan
     flops : int
         Floating point operations of a mini-batch.
+    n_threads : int
+        As many as may be used.
     """
 
-    def __init__(self, plan, flops):
+    def __init__(self, plan, flops, n_threads):
         self.plan = plan
-        self.seconds = flops / FIRST_GUESS  # of a mini-batch, by the last measurement
+        self.n_threads = n_threads
+        self.may_choose = n_threads > 1 and flops >= TOO_SMALL and parallel_root_available()
+        self.team = n_threads if self.may_choose and flops >= LARGE else 1
+        # Seconds of a mini-batch, by the last measurement on each number of threads.
+        self.seconds = {self.team: flops / FIRST_GUESS}
+        self.slices = 0
 
-    def run(self, n_rows, batch_size, **how):
+    def run(self, n_rows, batch_size, order=None):
         """Run all mini-batches of ``n_rows`` rows."""
         n_batches = -(-n_rows // batch_size)
         batch = 0
         while batch < n_batches:
+            team, length = self._next_slice()
+            seconds = self.seconds[self.team]
             begin = time.perf_counter()
-            if self.seconds > 2 * SLICE:
+            if seconds > 2 * SLICE:
                 count = 1
-                self._run_in_parts(n_rows, batch_size, batch, how)
+                self._run_in_parts(n_rows, batch_size, batch, team, order)
             else:
-                count = min(max(1, int(SLICE / (self.seconds + 1e-9))), n_batches - batch)
-                self.plan.run(n_rows, batch_size, (batch, batch + count), **how)
-            self.seconds = (time.perf_counter() - begin) / count
+                count = min(max(1, int(length / (seconds + 1e-9))), n_batches - batch)
+                self.plan.run(n_rows, batch_size, (batch, batch + count), team, order=order)
+            self.seconds[team] = (time.perf_counter() - begin) / count
+            self.team = min(self.seconds, key=self.seconds.get)
             batch += count
 
-    def _run_in_parts(self, n_rows, batch_size, batch, how):
+    def _next_slice(self):
+        """Threads and length of the next slice; the first one is a short trial too."""
+        self.slices += 1
+        if not self.may_choose or self.slices % SLICES_BETWEEN_TRIALS > 2:
+            return self.team, SLICE
+        if self.slices % SLICES_BETWEEN_TRIALS == 2:
+            return (self.n_threads if self.team == 1 else 1), TRIAL
+        return self.team, TRIAL
+
+    def _run_in_parts(self, n_rows, batch_size, batch, team, order):
         """Run one mini-batch group by group, and some tasks of a group at a time."""
         plan = self.plan
         rows = min(batch_size, n_rows - batch * batch_size)
         counts = [plan.n_tasks(group, rows) for group in range(plan.n_groups)]
         # As many tasks at a time as fit a slice if all took the same, and one for each thread.
-        at_once = max(how["n_threads"], int(sum(counts) * SLICE / self.seconds))
+        at_once = max(team, int(sum(counts) * SLICE / self.seconds[self.team]))
         for group, n_tasks in enumerate(counts):
             if group > 0 and plan.step[SKIP]:
                 break
             for first in range(0, n_tasks, at_once):
                 plan.run(
-                    n_rows, batch_size, (batch, batch + 1),
-                    groups=(group, group + 1), tasks=(first, first + at_once), **how,
+                    n_rows, batch_size, (batch, batch + 1), team, order=order,
+                    groups=(group, group + 1), tasks=(first, first + at_once),
                 )  # fmt: skip

@@ -149,14 +149,12 @@ class Plan:
         return sum(tasks_of(chain, rows) for chain in chains)
 
     def run(
-        self, n_rows, batch_size, batches, *, n_threads=1, order=None, groups=None,
+        self, n_rows, batch_size, batches, n_threads=1, *, order=None, groups=None,
         tasks=(0, 2**62),
     ):  # fmt: skip
         """Run mini-batches ``batches[0]`` to ``batches[1]``, or a part of one of them."""
         self.step[ORDER] = 0 if order is None else order.__array_interface__["data"][0]
         bounds = (*batches, *(groups or (0, self.n_groups)), *tasks)
-        if n_threads > 1 and not parallel_root_available():
-            n_threads = 1
         with threads.team(n_threads) as team:
             run_root = root(parallel=team > 1)
             run_root(*self._tables, self.step, n_rows, batch_size, bounds, team)

@@ -1,0 +1,28 @@
+"""Compiled multi-layer perceptrons with scikit-learn's interface.
+
+`MLPClassifier` and `MLPRegressor` take the place of the classes of the same names
+in `sklearn.neural_network`. Importing this package compiles nothing; kernels are
+compiled, or loaded from a cache on disk, by the first fit that needs them, or
+ahead of time by `warmup`.
+"""
+
+from fastnn.estimators import MLPClassifier, MLPRegressor
+
+__version__ = "0.1.0"
+
+__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "warmup"]
+
+
+def __getattr__(name):
+    # `warmup` brings the compiler with it, so it is imported when it is asked for.
+    if name == "warmup":
+        from fastnn.warmup import warmup
+
+        # In place of the submodule of the same name, which the import has bound here.
+        globals()["warmup"] = warmup
+        return warmup
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

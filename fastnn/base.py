@@ -1,0 +1,449 @@
+"""What MLPClassifier and MLPRegressor share: fitting, the flat parameters, pickling."""
+
+import copy
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from fastnn import backends
+from fastnn.kernels.optimizers import Optimizer
+from fastnn.network import Data, Network
+from fastnn.parameters import (
+    CONSTRAINTS,
+    STOCHASTIC_SOLVERS,
+    check_hidden_layer_sizes,
+    warn_ignored_parameters,
+)
+from fastnn.training import Progress, Schedule, StochasticFit, minimize_lbfgs
+from fastnn.validation import check_prediction_data, check_sample_weight, check_training_data
+
+# What only the stochastic solvers set; a fit from scratch leaves none of an older one.
+STOCHASTIC_ATTRIBUTES = (
+    "loss_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "best_validation_score_",
+    "_no_improvement_count",
+    "_optimizer",
+)
+
+
+class BaseMultilayerPerceptron(BaseEstimator):
+    """Base class of the two estimators. Not for use by itself."""
+
+    _parameter_constraints: dict = CONSTRAINTS
+
+    # ---- fitting -------------------------------------------------------------------
+
+    def _fit(self, X, y, sample_weight=None, *, classes=None, incremental=False):
+        """Fit; if that fails, leave the estimator exactly as it was."""
+        before = vars(self).copy()
+        try:
+            self._train(X, y, sample_weight, classes, incremental)
+        except BaseException:
+            # Training works on copies and new objects, so the old ones are intact.
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        return self
+
+    def _train(self, X, y, sample_weight, classes, incremental):
+        hidden_units = check_hidden_layer_sizes(self.hidden_layer_sizes)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        if fresh or not incremental:
+            warn_ignored_parameters(self)
+
+        X, y = check_training_data(self, X, y, y_numeric=self._y_numeric, reset=fresh)
+        sample_weight = check_sample_weight(sample_weight, X.shape[0])
+        data = Data(X, self._encode_target(y, classes, incremental), sample_weight)
+
+        self._random_state = check_random_state(self.random_state)
+        if fresh:
+            network, params = self._begin(data, hidden_units)
+        else:
+            network, params = self._continue(data, hidden_units)
+        run = None
+        if self.solver in STOCHASTIC_SOLVERS:
+            run = self._fit_stochastic(network, params, data, incremental)
+        else:
+            params = self._fit_lbfgs(network, params, data)
+        if not np.isfinite(params).all():
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may"
+                " contain large values and need to be preprocessed."
+            )
+        self._set_network(network, params)
+        if run is not None:
+            self._extend_curves(run.progress)
+
+    def _begin(self, data, hidden_units):
+        """Forget an earlier fit; draw initial parameters."""
+        for name in STOCHASTIC_ATTRIBUTES:
+            vars(self).pop(name, None)
+        self.t_ = 0
+        n_outputs = self._n_outputs(data.y)
+        layer_units = (data.X.shape[1], *hidden_units, n_outputs)
+        network = Network(layer_units, self.activation, self._network_loss())
+        dtype = data.X.dtype if self.dtype == "auto" else np.dtype(self.dtype)
+        params = network.initialize(self._random_state, dtype)
+        return network, self._cast_for_solver(params)
+
+    def _continue(self, data, hidden_units):
+        """A copy of the fitted parameters, to go on with."""
+        fitted, params = self._fitted_network()
+        layer_units = (data.X.shape[1], *hidden_units, self._n_outputs(data.y))
+        for given, of_model, what in (
+            (layer_units[0], fitted.layer_units[0], "X has {} features"),
+            (layer_units[-1], fitted.layer_units[-1], "y needs {} outputs"),
+        ):
+            if given != of_model:
+                raise ValueError(
+                    f"{what.format(given)}, but the network that is trained further "
+                    f"has {of_model}. Fit a new one: set warm_start=False and call fit."
+                )
+        if layer_units != fitted.layer_units:
+            warnings.warn(
+                f"hidden_layer_sizes={self.hidden_layer_sizes} has no effect: the network "
+                f"that is trained further has hidden layers of {fitted.layer_units[1:-1]} "
+                "units. Set warm_start=False and call fit for a new network.",
+                UserWarning,
+                stacklevel=2,
+            )
+        network = Network(fitted.layer_units, self.activation, self._network_loss())
+        dtype = params.dtype if self.dtype == "auto" else np.dtype(self.dtype)
+        return network, self._cast_for_solver(np.array(params, dtype=dtype))
+
+    def _cast_for_solver(self, params):
+        # SciPy's L-BFGS works in float64, and "auto" gives it all of it.
+        if self.solver == "lbfgs" and self.dtype == "auto":
+            return params.astype(np.float64)
+        return params
+
+    def _fit_lbfgs(self, network, params, data):
+        backend = self._backend()
+        result = minimize_lbfgs(
+            lambda: backend.objective(network, data, alpha=self.alpha, dtype=params.dtype),
+            params.astype(np.float64),
+            tol=self.tol,
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+            verbose=self.verbose is True or self.verbose >= 1,
+        )
+        if result.interrupted:
+            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
+        elif result.status != 0:
+            self._warn_lbfgs(result)
+        self.n_iter_ = result.n_iter
+        self.loss_ = result.loss
+        return result.params.astype(params.dtype)
+
+    def _warn_lbfgs(self, result):
+        message = (
+            f"lbfgs failed to converge after {result.n_iter} iteration(s) "
+            f"(status={result.status}):\n{result.message}\n"
+        )
+        if result.n_iter == self.max_iter:
+            message += (
+                "\nIncrease the number of iterations to improve the "
+                f"convergence (max_iter={self.max_iter})."
+            )
+        message += (
+            "\nYou might also want to scale the data as shown in:\n"
+            "    https://scikit-learn.org/stable/modules/preprocessing.html"
+        )
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+
+    def _fit_stochastic(self, network, params, data, incremental):
+        """Train ``params`` in place; set the attributes of a stochastic fit."""
+        backend = self._backend()
+        train, validation = self._split(data)
+        score = None
+        if validation is not None:
+            score = self._validation_score(backend, network, data, validation)
+        optimizer = self._optimizer_for(params, incremental)
+        settings = {
+            "alpha": self.alpha,
+            "batch_size": self._checked_batch_size(len(train)),
+        }
+        run = StochasticFit(
+            lambda: backend.trainer(network, params, data, optimizer, **settings),
+            params,
+            optimizer,
+            rows=train,
+            schedule=Schedule(self.learning_rate, self.learning_rate_init, self.power_t)
+            if self.solver == "sgd"
+            else Schedule("constant", self.learning_rate_init, 0.0),
+            progress=self._progress(),
+            score=score,
+            tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            shuffle=self.shuffle,
+            verbose=bool(self.verbose),
+        )
+        outcome = run.run(1 if incremental else self.max_iter, self._random_state)
+        self._optimizer = optimizer
+        self._set_progress(run.progress)
+        if not (incremental and outcome == "max_iter"):
+            self._warn_outcome(outcome)
+        return run
+
+    def _warn_outcome(self, outcome):
+        if outcome == "interrupted":
+            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
+        elif outcome == "max_iter":
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
+                "reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        elif outcome == "diverged" and self.early_stopping:
+            # Without early stopping, non-finite weights are an error.
+            warnings.warn(
+                f"Training diverged in iteration {self.n_iter_}: the weights became "
+                "non-finite. The model keeps the weights of the best validation score, or "
+                "the initial ones if there was none. Scale the data, or lower "
+                "learning_rate_init.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+
+    def _optimizer_for(self, params, incremental):
+        """A new optimizer, or, in partial_fit, a copy of the one of the last call."""
+        optimizer = Optimizer(
+            self.solver,
+            params.size,
+            params.dtype,
+            learning_rate=self.learning_rate_init,
+            momentum=self.momentum,
+            nesterovs_momentum=self.nesterovs_momentum,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+        )
+        last = getattr(self, "_optimizer", None)
+        if not incremental or last is None:
+            return optimizer
+        if last.rule_name != optimizer.rule_name or last.slots.shape != optimizer.slots.shape:
+            return optimizer
+        last = copy.deepcopy(last)
+        last.slots = last.slots.astype(params.dtype, copy=False)
+        return last
+
+    def _checked_batch_size(self, n_samples):
+        if self.batch_size == "auto":
+            return min(200, n_samples)
+        if self.batch_size > n_samples:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than "
+                "sample size. It is going to be clipped",
+                UserWarning,
+                stacklevel=2,
+            )
+        return min(int(self.batch_size), n_samples)
+
+    # ---- early stopping ------------------------------------------------------------
+
+    def _split(self, data):
+        """Row numbers for training and, with early stopping, for validation."""
+        rows = np.arange(data.X.shape[0], dtype=np.int64)
+        if not self.early_stopping:
+            return rows, None
+        split = {"random_state": self._random_state, "test_size": self.validation_fraction}
+        labels = self._stratification(data.y)
+        try:
+            train, validation = train_test_split(rows, stratify=labels, **split)
+        except ValueError:
+            if labels is None:
+                raise
+            # Once more, for a message that names the classes as scikit-learn does.
+            train_test_split(rows, stratify=labels.astype(bool).astype(str), **split)
+            raise
+        if len(validation) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' "
+                "or the size of your dataset."
+            )
+        return train, validation
+
+    def _validation_score(self, backend, network, data, rows):
+        """The callable ``score(params)`` on the validation rows; NaN where undefined."""
+        y = data.y[rows]
+        weight = None if data.sample_weight is None else data.sample_weight[rows]
+
+        def score(params):
+            output = backend.forward(network, params, data.X, rows=rows)
+            if not np.isfinite(output).all() or (weight is not None and not weight.any()):
+                return np.nan
+            return self._score_outputs(y, output, weight)
+
+        return score
+
+    # ---- progress, as attributes ---------------------------------------------------
+
+    def _progress(self):
+        """Where the last fit ended, or a start."""
+        progress = Progress(
+            t=getattr(self, "t_", 0),
+            no_improvement_count=getattr(self, "_no_improvement_count", 0),
+        )
+        # None where the last fit stopped by the other criterion.
+        best_loss = getattr(self, "best_loss_", None)
+        best_score = getattr(self, "best_validation_score_", None)
+        if self.early_stopping and best_score is not None:
+            progress.best_score = best_score
+        if not self.early_stopping and best_loss is not None:
+            progress.best_loss = best_loss
+        return progress
+
+    def _set_progress(self, progress):
+        self.t_ = progress.t
+        self.n_iter_ = len(progress.losses)
+        self._no_improvement_count = progress.no_improvement_count
+        # An interrupted first epoch has no loss.
+        self.loss_ = progress.losses[-1] if progress.losses else getattr(self, "loss_", np.nan)
+        self.best_loss_ = None if self.early_stopping else progress.best_loss
+        self.best_validation_score_ = progress.best_score if self.early_stopping else None
+
+    def _extend_curves(self, progress):
+        """Add the run's losses and scores to the curves, once nothing can fail."""
+        if not hasattr(self, "loss_curve_"):
+            self.loss_curve_ = []
+        self.loss_curve_.extend(progress.losses)
+        if not self.early_stopping:
+            self.validation_scores_ = None
+            return
+        if getattr(self, "validation_scores_", None) is None:
+            self.validation_scores_ = []
+        self.validation_scores_.extend(progress.scores)
+
+    # ---- the flat parameters and their views ---------------------------------------
+
+    def _set_network(self, network, params):
+        """Take a trained network: hand out ``coefs_`` and ``intercepts_`` as views."""
+        self._network = network
+        self._params = params
+        self.n_layers_ = len(network.layer_units)
+        self.n_outputs_ = network.layer_units[-1]
+        self.out_activation_ = network.out_activation
+        self._make_views()
+
+    def _make_views(self):
+        self.coefs_ = self._network.coefs(self._params)
+        self.intercepts_ = self._network.intercepts(self._params)
+        self._views = (*self.coefs_, *self.intercepts_)
+
+    def _views_are_ours(self):
+        views = vars(self).get("_views")
+        current = (*self.coefs_, *self.intercepts_)
+        return (
+            views is not None
+            and len(views) == len(current)
+            and all(ours is theirs for ours, theirs in zip(views, current, strict=True))
+        )
+
+    def _fitted_network(self):
+        """The network and its flat parameters, as ``coefs_`` and ``intercepts_`` say.
+
+        Arrays that the user put in their place are packed anew for every use, so that
+        later changes to them count too.
+        """
+        if self._views_are_ours():
+            return self._network, self._params
+        coefs = [np.asarray(coef) for coef in self.coefs_]
+        intercepts = [np.asarray(intercept) for intercept in self.intercepts_]
+        consistent = len(coefs) == len(intercepts) > 0 and all(
+            coef.ndim == 2
+            and intercept.shape == (coef.shape[1],)
+            and (i == 0 or coef.shape[0] == coefs[i - 1].shape[1])
+            for i, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True))
+        )
+        if not consistent:
+            raise ValueError(
+                "coefs_ and intercepts_ do not make a network: expected coefs_[i] of shape "
+                "(n_in, n_out), intercepts_[i] of shape (n_out,), and coefs_[i + 1] with n_out "
+                f"rows; got coefs_ of shapes {[coef.shape for coef in coefs]} and "
+                f"intercepts_ of shapes {[intercept.shape for intercept in intercepts]}."
+            )
+        trained = vars(self).get("_network")
+        network = Network(
+            (coefs[0].shape[0], *(coef.shape[1] for coef in coefs)),
+            trained.activation if trained else self.activation,
+            trained.loss if trained else self._network_loss(),
+        )
+        dtype = np.result_type(*coefs, *intercepts)
+        if dtype not in (np.float32, np.float64):
+            dtype = np.float64
+        return network, network.pack(coefs, intercepts, dtype)
+
+    def __getstate__(self):
+        # The flat parameters once, instead of once more as views.
+        state = dict(super().__getstate__())
+        if "_params" in state:
+            state["_network"], state["_params"] = self._fitted_network()
+            for name in ("coefs_", "intercepts_", "_views"):
+                state.pop(name, None)
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "_params" in state:
+            self._make_views()
+
+    # ---- prediction and the objective ----------------------------------------------
+
+    def _backend(self):
+        return backends.get_backend(n_jobs=self.n_jobs)
+
+    def _forward(self, X, link=True):
+        """Outputs (n_samples, n_outputs); raw predictions with ``link=False``."""
+        if not hasattr(self, "coefs_"):
+            check_is_fitted(self)
+        network, params = self._fitted_network()
+        X = check_prediction_data(self, X)
+        if X.shape[1] != network.layer_units[0]:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{network.layer_units[0]} features as input, the rows of coefs_[0]."
+            )
+        return self._backend().forward(network, params, X, link=link)
+
+    def _loss_grad_lbfgs(
+        self,
+        packed_coef_inter,
+        X,
+        y,
+        sample_weight,
+        activations=None,
+        deltas=None,
+        coef_grads=None,
+        intercept_grads=None,
+    ):
+        """Loss and gradient of all parameters, packed as scikit-learn packs them.
+
+        ``y`` is encoded: an indicator of the classes, or real targets. The last four
+        arguments are scikit-learn's work space, and not needed here.
+        """
+        network, _ = self._fitted_network()
+        if network.loss == "log_loss":
+            y = y.argmax(axis=1).astype(np.int32)[:, None]
+        else:
+            y = np.ascontiguousarray(y, dtype=np.float64)
+        data = Data(X, y, sample_weight)
+        packed = np.asarray(packed_coef_inter, dtype=np.float64)
+        objective = self._backend().objective(
+            network, data, alpha=self.alpha, dtype=np.dtype(np.float64)
+        )
+        return objective(packed)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

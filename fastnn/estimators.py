@@ -1,0 +1,536 @@
+"""MLPClassifier and MLPRegressor, with scikit-learn's interface."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import unique_labels
+
+from fastnn.base import BaseMultilayerPerceptron
+from fastnn.docs import fill_docstring
+from fastnn.parameters import CONSTRAINTS, REGRESSION_LOSSES, STOCHASTIC_SOLVERS
+from fastnn.targets import Labels
+from fastnn.validation import check_regression_target
+
+
+def _has_partial_fit(model):
+    """Whether the solver can go on from mini-batch to mini-batch; else AttributeError."""
+    if model.solver not in STOCHASTIC_SOLVERS:
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. "
+            f"{model.solver} is not stochastic."
+        )
+    return True
+
+
+def log_logistic(z):
+    """log(1 / (1 + exp(-z))), without overflow or underflow.
+
+    Above one half it is the logarithm of the rounded probability, so that labels whose
+    probabilities are equal, such as several 1.0, have equal logarithms too.
+    """
+    exponential = np.exp(-np.abs(z))
+    return np.where(z < 0, z - np.log1p(exponential), np.log(1 / (1 + exponential)))
+
+
+def log_softmax(z):
+    """log(softmax(z)) of each row, without overflow or underflow."""
+    shifted = z - z.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+@fill_docstring(
+    stratified=(
+        "The split is stratified in binary\n    classification, and as scikit-learn's "
+        "otherwise random. "
+    ),
+    metric="accuracy",
+)
+class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
+    """Multi-layer perceptron classifier.
+
+    Minimises the log-loss by L-BFGS or stochastic gradient descent, in compiled
+    code. It takes the place of `sklearn.neural_network.MLPClassifier`.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels, sorted.
+
+    {attributes}
+
+    See Also
+    --------
+    MLPRegressor : Multi-layer perceptron regressor.
+    sklearn.neural_network.MLPClassifier : The interface that this class follows.
+
+    Notes
+    -----
+    Two classes have one output unit with the logistic function; more have one
+    each, with softmax. Multilabel targets, indicator matrices of shape (n_samples,
+    n_labels), dense or sparse, have one logistic unit a label.
+
+    X is never copied as a whole if it is float32 or float64 (of any strides) or
+    CSR, and sparse X is never made dense. A fit that fails leaves the estimator as it was;
+    one that is interrupted with Ctrl-C warns and leaves a usable model.
+
+    References
+    ----------
+    {references}
+
+    Examples
+    --------
+    >>> from fastnn import MLPClassifier
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.model_selection import train_test_split
+    >>> X, y = make_classification(n_samples=100, random_state=1)
+    >>> X_train, X_test, y_train, y_test = train_test_split(
+    ...     X, y, stratify=y, random_state=1
+    ... )
+    >>> clf = MLPClassifier(random_state=1, max_iter=300).fit(X_train, y_train)
+    >>> print(clf.predict_proba(X_test[:1]).round(2))
+    [[0.04 0.96]]
+    >>> clf.predict(X_test[:5])
+    array([1, 0, 1, 0, 1])
+    >>> clf.score(X_test, y_test)
+    0.88
+    """
+
+    loss = "log_loss"
+    _y_numeric = False
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        dtype="auto",
+        n_jobs=None,
+    ):
+        # Every parameter becomes the attribute of its name, nothing else happens here.
+        parameters = dict(locals())
+        del parameters["self"]
+        vars(self).update(parameters)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Fit the model to data X and labels y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The training data.
+
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, numbers or strings, or a multilabel indicator of 0 and 1.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative and not all zero.
+
+        Returns
+        -------
+        self : MLPClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y, sample_weight or a parameter is not valid, or if the weights of the
+            network became non-finite.
+
+        Examples
+        --------
+        >>> from fastnn import MLPClassifier
+        >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], ["off", "on", "on", "off"]
+        >>> clf = MLPClassifier(hidden_layer_sizes=8, solver="lbfgs", random_state=0)
+        >>> clf.fit(X, y).predict(X).tolist()
+        ['off', 'on', 'on', 'off']
+        """
+        return self._fit(X, y, sample_weight)
+
+    @available_if(_has_partial_fit)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Update the model with a single epoch over the given data.
+
+        Only available with solver='sgd' or 'adam'.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The training data.
+
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, or a multilabel indicator.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative and not all zero.
+
+        classes : array-like of shape (n_classes,), default=None
+            The classes of all calls. Needed in the first call; later it may be left
+            out, or must be the same. y does not need to contain all of them.
+            For a multilabel y, ``range(n_labels)``.
+
+        Returns
+        -------
+        self : MLPClassifier
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; if classes is missing in the first call or differs later; if y
+            has a label that is not among the classes; if early_stopping is set.
+
+        Examples
+        --------
+        >>> from fastnn import MLPClassifier
+        >>> clf = MLPClassifier(random_state=0)
+        >>> clf = clf.partial_fit([[0.0], [1.0]], ["a", "b"], classes=["a", "b", "c"])
+        >>> clf.partial_fit([[2.0]], ["c"]).t_
+        3
+        """
+        return self._fit(X, y, sample_weight, classes=classes, incremental=True)
+
+    def predict(self, X):
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,), or {ndarray, sparse matrix} of shape \
+(n_samples, n_labels)
+            The most probable class of each sample. For multilabel targets the
+            indicator of the labels with a probability above 0.5, sparse if y was.
+        """
+        probabilities = self._forward(X)
+        return self._labels.decode(probabilities)
+
+    def predict_proba(self, X):
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        y_prob : ndarray of shape (n_samples, n_classes)
+            The probability of each class, in the order of ``classes_``. For multilabel
+            targets the probability of each label.
+        """
+        probabilities = self._forward(X)
+        if self._labels.kind != "binary":
+            return probabilities
+        return np.hstack([1 - probabilities, probabilities])
+
+    def predict_log_proba(self, X):
+        """Predict the logarithm of class probabilities.
+
+        It is computed from the outputs before softmax or logistic, so it stays finite
+        where the probability itself underflows to 0.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        log_y_prob : ndarray of shape (n_samples, n_classes)
+            The log-probability of each class, in the order of ``classes_``.
+        """
+        z = self._forward(X, link=False)
+        if self._labels.kind == "multiclass":
+            return log_softmax(z)
+        if self._labels.kind == "binary":
+            return log_logistic(np.hstack([-z, z]))
+        return log_logistic(z)
+
+    def _encode_target(self, y, classes, incremental):
+        """Define ``classes_``, or check y against them; return y for the network."""
+        known = getattr(self, "classes_", None)
+        if incremental and known is None:
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            self._labels = Labels.among(classes, y)
+        elif known is None or not (incremental or self.warm_start):
+            self._labels = Labels.of(y)
+        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to "
+                f"partial_fit, was: {known!r}"
+            )
+        self.classes_ = self._labels.classes
+        self._check_seen_classes(y, incremental)
+        return self._labels.encode(y)
+
+    def _check_seen_classes(self, y, incremental):
+        seen = unique_labels(y)
+        if self.warm_start and set(seen) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same "
+                "classes as in the previous call to fit. Previously "
+                f"got {self.classes_}, `y` has {seen}"
+            )
+        if incremental and len(np.setdiff1d(seen, self.classes_, assume_unique=True)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes_}. 'y' has {seen}."
+            )
+
+    def _n_outputs(self, y):
+        return self._labels.n_outputs
+
+    def _network_loss(self):
+        return self._labels.loss
+
+    def _stratification(self, y):
+        # scikit-learn stratifies where there is one output, that is for two classes.
+        return y[:, 0] if self._labels.kind == "binary" else None
+
+    def _score_outputs(self, y, outputs, sample_weight):
+        return self._labels.accuracy(y, outputs, sample_weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+@fill_docstring(stratified="", metric="the R2 score")
+class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
+    """Multi-layer perceptron regressor.
+
+    Minimises the squared error or the Poisson deviance by L-BFGS or stochastic
+    gradient descent, in compiled code. It takes the place of
+    `sklearn.neural_network.MLPRegressor`.
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'poisson'}, default='squared_error'
+        The loss function.
+
+        - 'squared_error', half the squared error, with the identity as output
+          activation.
+        - 'poisson', half the Poisson deviance, with the exponential as output
+          activation. It requires y >= 0.
+
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    See Also
+    --------
+    MLPClassifier : Multi-layer perceptron classifier.
+    sklearn.neural_network.MLPRegressor : The interface that this class follows.
+
+    Notes
+    -----
+    X is never copied as a whole if it is float32 or float64 (of any strides) or
+    CSR, and sparse X is never made dense. A fit that fails leaves the estimator as it was;
+    one that is interrupted with Ctrl-C warns and leaves a usable model.
+
+    References
+    ----------
+    {references}
+
+    Examples
+    --------
+    >>> from fastnn import MLPRegressor
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn.model_selection import train_test_split
+    >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=1)
+    >>> regr = MLPRegressor(random_state=1, max_iter=2000, tol=0.1)
+    >>> regr.fit(X_train, y_train)
+    MLPRegressor(max_iter=2000, random_state=1, tol=0.1)
+    >>> print(regr.predict(X_test[:2]).round())
+    [  29. -291.]
+    >>> print(f"{regr.score(X_test, y_test):.2f}")
+    0.98
+    """
+
+    _parameter_constraints: dict = {**CONSTRAINTS, "loss": [StrOptions(REGRESSION_LOSSES)]}
+    _y_numeric = True
+
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        dtype="auto",
+        n_jobs=None,
+    ):
+        # Every parameter becomes the attribute of its name, nothing else happens here.
+        parameters = dict(locals())
+        del parameters["self"]
+        vars(self).update(parameters)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Fit the model to data X and targets y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The training data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values; not negative with loss='poisson'.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative and not all zero.
+
+        Returns
+        -------
+        self : MLPRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y, sample_weight or a parameter is not valid, or if the weights of the
+            network became non-finite.
+        TypeError
+            If y is sparse or not numeric.
+
+        Examples
+        --------
+        >>> from fastnn import MLPRegressor
+        >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
+        >>> regr = MLPRegressor(
+        ...     hidden_layer_sizes=(), solver="lbfgs", alpha=0, random_state=0
+        ... )
+        >>> print(regr.fit(X, y).coefs_[0].round(2), regr.intercepts_[0].round(2))
+        [[2.]] [1.]
+        """
+        return self._fit(X, y, sample_weight)
+
+    @available_if(_has_partial_fit)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Update the model with a single epoch over the given data.
+
+        Only available with solver='sgd' or 'adam'.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The training data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values; not negative with loss='poisson'.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative and not all zero.
+
+        Returns
+        -------
+        self : MLPRegressor
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; and if early_stopping is set.
+
+        Examples
+        --------
+        >>> from fastnn import MLPRegressor
+        >>> regr = MLPRegressor(random_state=0).partial_fit([[0.0], [1.0]], [1.0, 3.0])
+        >>> regr.partial_fit([[2.0]], [5.0]).t_
+        3
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """Predict target values.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted values, in the precision of the network.
+        """
+        outputs = self._forward(X)
+        return outputs.ravel() if outputs.shape[1] == 1 else outputs
+
+    def _encode_target(self, y, classes, incremental):
+        return check_regression_target(y, self.loss)
+
+    def _n_outputs(self, y):
+        return y.shape[1]
+
+    def _network_loss(self):
+        return self.loss
+
+    def _stratification(self, y):
+        return None
+
+    def _score_outputs(self, y, outputs, sample_weight):
+        return float(r2_score(y, outputs, sample_weight=sample_weight))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = self.loss == "poisson"
+        return tags

@@ -1,0 +1,117 @@
+"""Class labels and their encoding as what a network is trained on.
+
+scikit-learn's `LabelBinarizer` makes a dense (n, n_classes) indicator of a
+multiclass target. Here such a target stays a column of class indices, and only
+what is an indicator already (multilabel) is one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from sklearn import get_config
+from sklearn.utils.multiclass import type_of_target, unique_labels
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The classes of a target, and the way between labels and network outputs.
+
+    Parameters
+    ----------
+    kind : {"binary", "multiclass", "multilabel-indicator"}
+        The type of target, in scikit-learn's terms.
+    classes : ndarray of shape (n_classes,)
+        Sorted.
+    sparse : bool
+        Whether predictions are sparse; they are where the target was.
+    """
+
+    kind: str
+    classes: np.ndarray
+    sparse: bool = False
+
+    @classmethod
+    def of(cls, y):
+        """The labels in a validated target, (n,) or a multilabel indicator (n, k)."""
+        kind = type_of_target(y, input_name="y")
+        if "multioutput" in kind:
+            raise ValueError("Multioutput target data is not supported with label binarization")
+        return cls(kind, unique_labels(y), sparse.issparse(y))
+
+    @classmethod
+    def among(cls, classes, y):
+        """The labels announced by ``classes``, for a target like ``y``."""
+        announced = unique_labels(classes)
+        labels = cls.of(y) if y.ndim == 2 else cls(type_of_target(classes), announced)
+        labels._check_announced(announced)
+        return labels
+
+    def _check_announced(self, announced):
+        if not np.array_equal(self.classes, announced):
+            raise ValueError(
+                f"classes {announced} mismatch with the labels {self.classes} found in the data"
+            )
+
+    @property
+    def n_outputs(self):
+        """Output units that the classes need."""
+        return 1 if self.kind == "binary" else len(self.classes)
+
+    @property
+    def loss(self):
+        """Key of the loss in ``LOSSES``."""
+        return "log_loss" if self.kind == "multiclass" else "binary_log_loss"
+
+    def encode(self, y):
+        """Encode a validated target whose labels are all among the classes.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,), or ndarray or CSR matrix of shape (n, n_classes)
+
+        Returns
+        -------
+        encoded : ndarray, C-contiguous
+            Class indices (n, 1) int32 for multiclass; 0/1 uint8, (n, 1) for binary
+            and (n, n_classes) for multilabel.
+        """
+        if (y.ndim == 2) != (self.kind == "multilabel-indicator"):
+            fitted = "" if self.kind == "multilabel-indicator" else "not "
+            raise ValueError(f"The object was {fitted}fitted with multilabel input.")
+        if y.ndim == 2:
+            if y.shape[1] != len(self.classes):
+                raise ValueError(
+                    f"classes {self.classes} mismatch with the labels "
+                    f"{unique_labels(y)} found in the data"
+                )
+            dense = y.toarray() if sparse.issparse(y) else y
+            return np.ascontiguousarray(dense != 0).view(np.uint8)
+        index = np.searchsorted(self.classes, y)
+        return index.astype(np.int32 if self.kind == "multiclass" else np.uint8)[:, None]
+
+    def predicted(self, probabilities):
+        """Encode the most probable labels, (n,) class indices or (n, k) indicator."""
+        if self.kind == "multilabel-indicator":
+            return (probabilities > 0.5).astype(np.int64)
+        if self.kind == "multiclass":
+            return probabilities.argmax(axis=1)
+        if len(self.classes) == 1:
+            return np.zeros(len(probabilities), dtype=np.int64)
+        return (probabilities[:, 0] > 0.5).astype(np.int64)
+
+    def decode(self, probabilities):
+        """The most probable labels, from probabilities (n, n_outputs)."""
+        predicted = self.predicted(probabilities)
+        if self.kind != "multilabel-indicator":
+            return self.classes[predicted]
+        if not self.sparse:
+            return predicted
+        as_array = get_config().get("sparse_interface") == "sparray"
+        return (sparse.csr_array if as_array else sparse.csr_matrix)(predicted)
+
+    def accuracy(self, encoded, probabilities, sample_weight=None):
+        """The fraction (by weight) of rows whose labels are all predicted right."""
+        predicted = self.predicted(probabilities).reshape(encoded.shape)
+        correct = (predicted == encoded).all(axis=1)
+        return float(np.average(correct, weights=sample_weight))

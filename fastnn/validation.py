@@ -1,0 +1,158 @@
+"""Checks of X, y and sample_weight, without a copy wherever one can be avoided.
+
+The messages are scikit-learn's wherever it has one for the case.
+"""
+
+from numbers import Number
+
+import numpy as np
+from scipy import sparse
+from sklearn import get_config
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.validation import validate_data
+
+from fastnn.kernels.losses import LOSSES
+
+
+def check_training_data(estimator, X, y, *, y_numeric, reset):
+    """Validate X and y of a fit.
+
+    Returns
+    -------
+    X : ndarray or CSR matrix of shape (n_samples, n_features), float32 or float64
+        Not a copy, unless X was of another dtype or format.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs), or CSR matrix
+    """
+    # What is neither float32 nor float64 is converted to the first of these.
+    narrow = estimator.dtype == "float32"
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse=["csr", "csc"],
+        multi_output=True,
+        y_numeric=y_numeric,
+        dtype=[np.float32, np.float64] if narrow else [np.float64, np.float32],
+        reset=reset,
+    )
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    return kernel_ready(X), y
+
+
+def check_prediction_data(estimator, X):
+    """Validate the X of a prediction; an ordinary float array takes a short way."""
+    if (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and X.dtype.char in "fd"
+        and X.dtype.isnative
+        and X.shape[0] > 0
+        and X.shape[1] == getattr(estimator, "n_features_in_", None)
+        and not hasattr(estimator, "feature_names_in_")
+        and (get_config()["assume_finite"] or _sum_is_finite(X))
+    ):
+        return kernel_ready(X)
+    X = validate_data(
+        estimator,
+        X,
+        accept_sparse=["csr", "csc"],
+        dtype=[np.float64, np.float32],
+        reset=False,
+    )
+    return kernel_ready(X)
+
+
+def _sum_is_finite(X):
+    with np.errstate(all="ignore"):
+        return np.isfinite(X.sum())
+
+
+def kernel_ready(X):
+    """Bring a validated X into a form that the kernels can read.
+
+    Dense: aligned. Sparse: CSR with indices in range, sorted and unique. The user's
+    own matrix is never changed.
+    """
+    if not sparse.issparse(X):
+        return X if X.flags.aligned else X.copy()
+    if X.format == "csc":
+        X = X.tocsr()
+    _check_indices(X)
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
+def _check_indices(X):
+    # Compiled code would read and write wherever a wrong index points.
+    n_rows, n_features = X.shape
+    indptr, indices = X.indptr, X.indices
+    in_order = indptr[0] == 0 and indptr[-1] <= len(indices) and len(X.data) >= indptr[-1]
+    if len(indptr) != n_rows + 1 or not in_order or (indptr[1:] < indptr[:-1]).any():
+        raise ValueError("X is not a valid sparse matrix: its index pointer is inconsistent.")
+    if X.nnz and not (0 <= indices.min() and indices.max() < n_features):
+        raise ValueError(
+            "X is not a valid sparse matrix: it has column indices outside "
+            f"[0, {n_features})."
+        )
+
+
+def check_regression_target(y, loss):
+    """Return y as a C-contiguous float array (n_samples, n_outputs)."""
+    if sparse.issparse(y):
+        raise TypeError(
+            "Sparse data was passed for y, but dense data is required. "
+            "Use '.toarray()' to convert to a dense numpy array."
+        )
+    if y.dtype.kind not in "fiub":
+        raise TypeError(
+            f"y must be numeric, got an array of dtype {y.dtype}. "
+            "Convert the target to numbers, or use a classifier for labels."
+        )
+    y = y.reshape(len(y), -1)
+    real = y.dtype if y.dtype in (np.float32, np.float64) else np.float64
+    y = np.ascontiguousarray(y, dtype=real)
+    if LOSSES[loss].domain == "y >= 0" and y.min() < 0:
+        raise ValueError(
+            f"Some value(s) of y are out of the valid range of the loss {loss!r}: "
+            f"it requires y >= 0, and the smallest value is {y.min()}. "
+            "Use loss='squared_error' for a target that can be negative."
+        )
+    return y
+
+
+def check_sample_weight(sample_weight, n_samples):
+    """Return the weights as a contiguous float array (n_samples,), or None.
+
+    Raises
+    ------
+    ValueError
+        If they are not one finite, non-negative number a sample, or all zero.
+    """
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Number):
+        sample_weight = np.full(n_samples, sample_weight)
+    sample_weight = check_array(
+        sample_weight,
+        ensure_2d=False,
+        dtype=[np.float64, np.float32],
+        order="C",
+        input_name="sample_weight",
+    )
+    if sample_weight.ndim != 1:
+        raise ValueError(
+            f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D array. "
+            f"Expected either a scalar value or a 1D array of length {n_samples}."
+        )
+    if sample_weight.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight.shape == {sample_weight.shape}, expected {(n_samples,)}!"
+        )
+    if sample_weight.min() < 0:
+        raise ValueError("Negative values in data passed to `sample_weight`.")
+    if not sample_weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return sample_weight

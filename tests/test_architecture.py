@@ -1,0 +1,100 @@
+"""The import rule of the house, and that files stay small enough to read."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import fastnn
+
+PACKAGE = Path(fastnn.__file__).parent
+KERNELS = PACKAGE / "kernels"
+# Each module may import those above it in its list, and no other of fastnn's.
+KERNELS_ORDER = [
+    "activations", "losses", "optimizers", "cache", "jit", "simd", "elementary", "matmul",
+    "units", "threads", "plan", "pace", "cpu",
+]  # fmt: skip
+REGISTRIES = ("activations", "losses", "optimizers")
+# The rows of the package above the kernels. backends may import kernels.cpu, network and training
+# only the registries; only the estimators' row, what serves it and what uses it knows scikit-learn.
+BELOW_SCIKIT_LEARN = ("network", "backends", "training")
+
+
+def imports(path):
+    """Full names of all that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def top_level_imports(path):
+    """Full names of what importing a file imports."""
+    tree = ast.parse(path.read_text())
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+    return names
+
+
+def test_every_kernel_module_is_listed():
+    found = {path.stem for path in KERNELS.glob("*.py")} - {"__init__"}
+    assert found == set(KERNELS_ORDER)
+
+
+@pytest.mark.parametrize("module", KERNELS_ORDER)
+def test_kernels_import_downwards(module):
+    allowed = set(KERNELS_ORDER[: KERNELS_ORDER.index(module)])
+    prefix = "fastnn.kernels."
+    for name in imports(KERNELS / f"{module}.py"):
+        if name.startswith("fastnn") and name != "fastnn.kernels":
+            assert name.startswith(prefix), f"{module} imports {name}"
+            assert name.removeprefix(prefix).split(".")[0] in allowed, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", REGISTRIES)
+def test_registries_know_no_compiler(module):
+    assert not any(name.startswith(("numba", "llvmlite")) for name in imports(KERNELS / f"{module}.py"))
+
+
+@pytest.mark.parametrize("path", sorted(KERNELS.glob("*.py")), ids=lambda path: path.stem)
+def test_kernels_do_not_know_scikit_learn(path):
+    assert not any(name.startswith("sklearn") for name in imports(path))
+
+
+@pytest.mark.parametrize("module", BELOW_SCIKIT_LEARN)
+def test_rows_below_the_estimators(module):
+    names = imports(PACKAGE / f"{module}.py")
+    assert not any(name.startswith("sklearn") for name in names)
+    kernels = {name.split(".")[2] for name in names if name.startswith("fastnn.kernels.")}
+    assert kernels <= ({"cpu", "cuda"} if module == "backends" else set(REGISTRIES))
+
+
+def test_a_device_is_imported_when_it_is_asked_for():
+    assert not any("kernels" in name for name in top_level_imports(PACKAGE / "backends.py"))
+
+
+def test_only_backends_asks_for_the_device():
+    for path in PACKAGE.rglob("*.py"):
+        compared = [
+            node for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Compare) and "device" in ast.dump(node)
+        ]  # fmt: skip
+        assert not compared or path.name == "backends.py"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_functions_fit_a_screen(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            if body and node.name != "__init__":
+                length = body[-1].end_lineno - body[0].lineno + 1
+                assert length <= 60, f"{path.name}: {node.name} has {length} lines"

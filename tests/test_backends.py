@@ -1,0 +1,169 @@
+"""The CPU backend against the NumPy oracle, over the registries, and its gradients."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastnn import backends
+from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.losses import LOSSES
+from fastnn.kernels.optimizers import OPTIMIZERS, Optimizer
+from fastnn.network import Data, Network
+from reference import ReferenceBackend
+
+HIDDEN = ((9,), (40, 13), ())
+# Outputs: fewer and more than a vector of any processor holds.
+OUTPUTS = {"log_loss": (2, 4, 19), "binary_log_loss": (1, 3), "squared_error": (1, 5, 33)}
+TOLERANCE = {"float32": 2e-4, "float64": 1e-10}
+
+
+def make_data(network, *, is_sparse=False, weighted=False, n=57, seed=0):
+    """Data (n, n_features) whose targets suit the network's loss."""
+    rng = np.random.default_rng(seed)
+    shape = (n, network.layer_units[-1])
+    X = rng.standard_normal((n, network.layer_units[0]))
+    if is_sparse:
+        X = sparse.csr_array(X * (rng.random(X.shape) < 0.3))
+    y = {
+        "log_loss": lambda: rng.integers(0, shape[1], (n, 1)).astype(np.int32),
+        "binary_log_loss": lambda: rng.integers(0, 2, shape).astype(np.uint8),
+        "squared_error": lambda: rng.standard_normal(shape),
+        "poisson": lambda: rng.poisson(2, shape).astype(float),
+    }[network.loss]()
+    return Data(X, y, rng.uniform(0, 2, n) if weighted else None)
+
+
+def make_optimizer(rule, network, dtype):
+    return Optimizer(
+        "adam" if rule == "adam" else "sgd", network.n_params, np.dtype(dtype),
+        learning_rate=0.01, nesterovs_momentum=rule == "nesterov",
+    )  # fmt: skip
+
+
+def everything(backend, network, data, rule, dtype):
+    """What a backend computes: three epochs, predictions, raw ones of some rows, an objective."""
+    initial = network.initialize(np.random.RandomState(0), dtype)
+    params = initial.copy()
+    optimizer = make_optimizer(rule, network, dtype)
+    trainer = backend.trainer(network, params, data, optimizer, alpha=0.01, batch_size=20)
+    orders = np.random.RandomState(1)
+    losses = [trainer.train_epoch(orders.permutation(len(data.y))) for _ in range(3)]
+    objective = backend.objective(network, data, alpha=0.01, dtype=np.dtype(dtype))
+    value, gradient = objective(initial.astype(float))
+    rows = np.array([3, 1, 1, 5])
+    return {
+        "params": params,
+        "losses": losses,
+        "predictions": backend.forward(network, params, data.X),
+        "raw": backend.forward(network, params, data.X, rows=rows, link=False),
+        "objective": value,
+        "gradient": gradient,
+        "learning_rate": optimizer.learning_rate,
+        "slots": optimizer.slots,
+        "t": optimizer.t,
+    }
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_agrees_with_the_oracle(activation, loss, dtype):
+    cases = itertools.product(HIDDEN, OUTPUTS.get(loss, (2,)), OPTIMIZERS, (0, 1), (0, 1))
+    for hidden, n_outputs, rule, is_sparse, weighted in cases:
+        network = Network((7, *hidden, n_outputs), activation, loss)
+        data = make_data(network, is_sparse=is_sparse, weighted=weighted)
+        expected = everything(ReferenceBackend(), network, data, rule, dtype)
+        result = everything(backends.get_backend(), network, data, rule, dtype)
+        for key, value in expected.items():
+            np.testing.assert_allclose(
+                result[key], value, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype], err_msg=key
+            )
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradients_agree_with_central_differences(activation, loss, is_sparse):
+    """Within 1e-7 relative, in float64, at every parameter together."""
+    network = Network((5, 6, 4, 3), activation, loss)
+    data = make_data(network, is_sparse=is_sparse, weighted=True, n=23)
+    alpha, step = 0.1, 1e-5
+    objective = backends.get_backend().objective(network, data, alpha=alpha, dtype=np.float64)
+    params = network.initialize(np.random.RandomState(3), np.float64)
+    _, gradient = objective(params)
+
+    def loss_at(i, sign):
+        moved = params.copy()
+        moved[i] += sign * step
+        return objective(moved)[0]
+
+    differences = np.array([loss_at(i, 1) - loss_at(i, -1) for i in range(len(params))])
+    differences /= 2 * step
+    if LOSSES[loss].mean_over_outputs:
+        # scikit-learn's gradient of the data term is that of the sum over the outputs, its loss
+        # is the mean: compare what the loss's gradient would be.
+        decay = np.zeros_like(params)
+        decay[: network.n_weights] = alpha * params[: network.n_weights]
+        decay /= data.sample_weight.sum()
+        gradient = (gradient - decay) / network.layer_units[-1] + decay
+    error = np.linalg.norm(differences - gradient) / np.linalg.norm(gradient)
+    assert error <= 1e-7
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_sparse_and_dense_have_the_same_bits(dtype):
+    network = Network((11, 20, 4), "tanh", "log_loss")
+    data = make_data(network, is_sparse=True, weighted=True)
+    results = [
+        everything(backends.get_backend(), network, Data(X, data.y, data.sample_weight), "adam", dtype)
+        for X in (data.X, data.X.toarray())
+    ]
+    for key in ("params", "losses", "predictions", "raw"):
+        np.testing.assert_array_equal(results[0][key], results[1][key])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_blocks_of_rows_do_not_change_the_objective(monkeypatch, dtype, is_sparse):
+    """The gradient adds up over blocks of rows as it would over all rows at once."""
+    from fastnn.kernels import cpu
+
+    network = Network((7, 30, 3), "relu", "squared_error")
+    data = make_data(network, is_sparse=is_sparse, weighted=True, n=500)
+    params = network.initialize(np.random.RandomState(0), np.float64)
+    results = []
+    for elements in (1 << 20, 1):
+        monkeypatch.setattr(cpu, "CHUNK_ELEMENTS", elements)
+        objective = backends.get_backend().objective(
+            network, data, alpha=0.1, dtype=np.dtype(dtype)
+        )
+        results.append(objective(params))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-12)
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+
+
+def test_mini_batch_without_weight_is_skipped():
+    """A mini-batch whose weights are all zero changes nothing, not even the optimizer."""
+    network = Network((7, 6, 1), "relu", "squared_error")
+    data = make_data(network, n=40)
+    weights = np.ones(40)
+    weights[20:] = 0
+    trained = []
+    for rows, sample_weight in ((40, weights), (20, None)):
+        params = network.initialize(np.random.RandomState(0), np.float64)
+        optimizer = make_optimizer("adam", network, np.float64)
+        trainer = backends.get_backend().trainer(
+            network, params, Data(data.X, data.y, sample_weight), optimizer,
+            alpha=0.1, batch_size=20,
+        )  # fmt: skip
+        trainer.train_epoch(np.arange(rows))
+        trained.append((params, optimizer.slots, optimizer.learning_rate))
+    for left, right in zip(*trained, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_only_the_cpu_so_far():
+    with pytest.raises(ValueError, match="device must be 'cpu', got 'tpu'"):
+        backends.get_backend("tpu")
