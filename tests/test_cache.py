@@ -1,8 +1,10 @@
 """The cache on disk: what a second process finds, and what happens where there is none."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from common import child_environment, run_python
@@ -22,26 +24,43 @@ print(json.dumps({"stats": cache.STATS, "seconds": sum(jit.SECONDS.values()),
 """
 
 
-def test_second_process_compiles_nothing(tmp_path):
-    first = run_python(FIT, FASTNN_CACHE=str(tmp_path))
-    second = run_python(FIT, FASTNN_CACHE=str(tmp_path))
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A cache filled by one process, and what that process said."""
+    directory = tmp_path_factory.mktemp("cache")
+    return directory, run_python(FIT, FASTNN_CACHE=str(directory))
+
+
+@pytest.fixture
+def copy_of_filled(filled, tmp_path):
+    """A copy of it to damage; its path, that of the entries in it, and what the first said."""
+    source, first = filled
+    shutil.copytree(source, tmp_path / "copy")
+    return tmp_path / "copy", tmp_path / "copy" / Path(first["directory"]).name, first
+
+
+def test_second_process_compiles_nothing(filled):
+    directory, first = filled
+    second = run_python(FIT, FASTNN_CACHE=str(directory))
     assert first["stats"]["misses"] == first["stats"]["saved"] == len(first["units"])
     assert first["stats"]["hits"] == 0
     assert second["stats"] == {"hits": len(second["units"]), "misses": 0, "saved": 0}
     assert second["units"] == first["units"]
     assert second["loss"] == first["loss"]
-    assert os.path.dirname(second["directory"]) == str(tmp_path)
+    assert Path(second["directory"]).parent == directory
 
 
-def test_each_unit_has_files_of_its_own(tmp_path):
+def test_each_unit_has_files_of_its_own(filled):
     """One signature to a file: processes cannot confuse one another's entries."""
-    found = run_python(FIT, FASTNN_CACHE=str(tmp_path))
-    data = [name for name in os.listdir(found["directory"]) if name.endswith(".nbc")]
-    indices = [name for name in os.listdir(found["directory"]) if name.endswith(".nbi")]
+    _, found = filled
+    names = os.listdir(found["directory"])
+    data = [name for name in names if name.endswith(".nbc")]
+    indices = [name for name in names if name.endswith(".nbi")]
     assert len(data) == len(indices) == len(found["units"])
     assert {name.split(".")[0] for name in data} == set(found["units"])
 
 
+@pytest.mark.slow
 def test_cache_can_be_turned_off(tmp_path):
     found = run_python(FIT, FASTNN_CACHE="0", XDG_CACHE_HOME=str(tmp_path))
     assert found["directory"] == "None"
@@ -49,6 +68,7 @@ def test_cache_can_be_turned_off(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_no_writable_place(tmp_path):
     """Without a place to write, everything works and is compiled in each process."""
     blocked = tmp_path / "a-file-not-a-directory"
@@ -68,20 +88,21 @@ def test_default_directory(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a pickle", None])
-def test_damaged_files_are_replaced(tmp_path, content):
+def test_damaged_files_are_replaced(copy_of_filled, content):
     """An index or data file that is empty, nonsense or missing costs a compilation, no more."""
-    first = run_python(FIT, FASTNN_CACHE=str(tmp_path))
-    for name in os.listdir(first["directory"]):
-        path = os.path.join(first["directory"], name)
-        if name.startswith("multiply") and name.endswith(".nbc"):
-            os.remove(path) if content is None else open(path, "wb").write(content)
-        if name.startswith("update") and name.endswith(".nbi") and content is not None:
-            open(path, "wb").write(content)
+    cache_root, entries, first = copy_of_filled
+    (data,) = entries.glob("begin_update*.nbc")
+    (index,) = entries.glob("finish*.nbi")
+    if content is None:
+        data.unlink()
+    else:
+        data.write_bytes(content)
+        index.write_bytes(content)
     broken = 1 if content is None else 2
-    second = run_python(FIT, FASTNN_CACHE=str(tmp_path))
+    second = run_python(FIT, FASTNN_CACHE=str(cache_root))
     assert second["stats"]["misses"] == second["stats"]["saved"] == broken
     assert second["loss"] == first["loss"]
-    assert run_python(FIT, FASTNN_CACHE=str(tmp_path))["stats"]["misses"] == 0
+    assert run_python(FIT, FASTNN_CACHE=str(cache_root))["stats"]["misses"] == 0
 
 
 @pytest.mark.slow
@@ -101,8 +122,6 @@ def test_cold_processes_side_by_side(tmp_path):
 
 
 def test_change_of_any_kernel_file_changes_the_directory(tmp_path, monkeypatch):
-    import shutil
-
     from fastnn.kernels import cache
 
     before = cache.source_hash()
@@ -115,6 +134,7 @@ def test_change_of_any_kernel_file_changes_the_directory(tmp_path, monkeypatch):
     assert cache.source_hash() != before
 
 
+@pytest.mark.slow
 def test_warmup_leaves_nothing_to_compile(tmp_path):
     code = FIT.replace("X, y =", "seconds = fastnn.warmup(verbose=False)\n"
                        "assert seconds > 0\ncache.STATS['misses'] = 0\nX, y =")  # fmt: skip

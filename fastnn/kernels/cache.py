@@ -103,7 +103,7 @@ class _Locator:
         os.makedirs(self.directory, exist_ok=True)
 
     def get_source_stamp(self):
-        return self.directory  # its name is the hash of the sources
+        return os.path.basename(self.directory)  # the hash of the sources
 
     def get_disambiguator(self):
         return "0"  # units have names of their own

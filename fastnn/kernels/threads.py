@@ -32,7 +32,10 @@ if hasattr(os, "register_at_fork"):
 
 def resolve_n_jobs(n_jobs):
     """The number of threads for an ``n_jobs`` in joblib's meaning; None: as Numba would use."""
-    available = numba.get_num_threads()
+    try:
+        available = numba.get_num_threads()
+    except ValueError:  # no threading layer can be loaded on this machine
+        return 1
     if n_jobs is None:
         return available
     if n_jobs < 0:
