@@ -282,7 +282,8 @@ class BaseMultilayerPerceptron(BaseEstimator):
             output = backend.forward(network, params, data.X, rows=rows)
             if not np.isfinite(output).all() or (weight is not None and not weight.any()):
                 return np.nan
-            return self._score_outputs(y, output, weight)
+            with np.errstate(over="ignore"):
+                return self._score_outputs(y, output, weight)
 
         return score
 

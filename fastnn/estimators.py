@@ -24,22 +24,6 @@ def _has_partial_fit(model):
     return True
 
 
-def log_logistic(z):
-    """log(1 / (1 + exp(-z))), without overflow or underflow.
-
-    Above one half it is the logarithm of the rounded probability, so that labels whose
-    probabilities are equal, such as several 1.0, have equal logarithms too.
-    """
-    exponential = np.exp(-np.abs(z))
-    return np.where(z < 0, z - np.log1p(exponential), np.log(1 / (1 + exponential)))
-
-
-def log_softmax(z):
-    """log(softmax(z)) of each row, without overflow or underflow."""
-    shifted = z - z.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-
-
 @fill_docstring(
     stratified=(
         "The split is stratified in binary\n    classification, and as scikit-learn's "
@@ -233,8 +217,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             The most probable class of each sample. For multilabel targets the
             indicator of the labels with a probability above 0.5, sparse if y was.
         """
-        probabilities = self._forward(X)
-        return self._labels.decode(probabilities)
+        outputs = self._forward(X)
+        return self._labels.decode(outputs)
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -250,10 +234,10 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             The probability of each class, in the order of ``classes_``. For multilabel
             targets the probability of each label.
         """
-        probabilities = self._forward(X)
+        outputs = self._forward(X)
         if self._labels.kind != "binary":
-            return probabilities
-        return np.hstack([1 - probabilities, probabilities])
+            return outputs
+        return np.hstack([1 - outputs, outputs])
 
     def predict_log_proba(self, X):
         """Predict the logarithm of class probabilities.
@@ -272,16 +256,12 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             The log-probability of each class, in the order of ``classes_``.
         """
         z = self._forward(X, link=False)
-        if self._labels.kind == "multiclass":
-            return log_softmax(z)
-        if self._labels.kind == "binary":
-            return log_logistic(np.hstack([-z, z]))
-        return log_logistic(z)
+        return self._labels.log_probabilities(z)
 
     def _encode_target(self, y, classes, incremental):
         """Define ``classes_``, or check y against them; return y for the network."""
         known = getattr(self, "classes_", None)
-        if incremental and known is None:
+        if known is None and incremental:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             self._labels = Labels.among(classes, y)
@@ -293,11 +273,11 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
                 f"partial_fit, was: {known!r}"
             )
         self.classes_ = self._labels.classes
-        self._check_seen_classes(y, incremental)
+        if incremental or (self.warm_start and known is not None):
+            self._check_seen_classes(unique_labels(y), incremental)
         return self._labels.encode(y)
 
-    def _check_seen_classes(self, y, incremental):
-        seen = unique_labels(y)
+    def _check_seen_classes(self, seen, incremental):
         if self.warm_start and set(seen) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same "

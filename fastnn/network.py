@@ -75,17 +75,16 @@ class Network:
     def coefs(self, params):
         """Weight matrices (n_in, n_out), as views of ``params``."""
         return [
-            params[
-                layer.weight_offset : layer.weight_offset + layer.n_in * layer.n_out
-            ].reshape(layer.n_in, layer.n_out)
+            params[layer.weight_offset : layer.weight_offset + layer.n_in * layer.n_out].reshape(
+                layer.n_in, layer.n_out
+            )
             for layer in self.layers
         ]
 
     def intercepts(self, params):
         """Bias vectors (n_out,), as views of ``params``."""
         return [
-            params[layer.bias_offset : layer.bias_offset + layer.n_out]
-            for layer in self.layers
+            params[layer.bias_offset : layer.bias_offset + layer.n_out] for layer in self.layers
         ]
 
     def pack(self, coefs, intercepts, dtype):

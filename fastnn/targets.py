@@ -13,6 +13,22 @@ from sklearn import get_config
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 
+def log_logistic(z):
+    """log(1 / (1 + exp(-z))), without overflow or underflow.
+
+    Above one half it is the logarithm of the rounded probability, so that labels whose
+    probabilities are equal, such as several 1.0, have equal logarithms too.
+    """
+    exponential = np.exp(-np.abs(z))
+    return np.where(z < 0, z - np.log1p(exponential), np.log(1 / (1 + exponential)))
+
+
+def log_softmax(z):
+    """log(softmax(z)) of each row, without overflow or underflow."""
+    shifted = z - z.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
 @dataclass(frozen=True, eq=False)
 class Labels:
     """The classes of a target, and the way between labels and network outputs.
@@ -109,6 +125,12 @@ class Labels:
             return predicted
         as_array = get_config().get("sparse_interface") == "sparray"
         return (sparse.csr_array if as_array else sparse.csr_matrix)(predicted)
+
+    def log_probabilities(self, z):
+        """Log-probabilities (n, n_classes) from raw network outputs (n, n_outputs)."""
+        if self.kind == "multiclass":
+            return log_softmax(z)
+        return log_logistic(np.hstack([-z, z]) if self.kind == "binary" else z)
 
     def accuracy(self, encoded, probabilities, sample_weight=None):
         """The fraction (by weight) of rows whose labels are all predicted right."""

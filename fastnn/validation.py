@@ -94,8 +94,7 @@ def _check_indices(X):
         raise ValueError("X is not a valid sparse matrix: its index pointer is inconsistent.")
     if X.nnz and not (0 <= indices.min() and indices.max() < n_features):
         raise ValueError(
-            "X is not a valid sparse matrix: it has column indices outside "
-            f"[0, {n_features})."
+            f"X is not a valid sparse matrix: it has column indices outside [0, {n_features})."
         )
 
 
@@ -148,9 +147,7 @@ def check_sample_weight(sample_weight, n_samples):
             f"Expected either a scalar value or a 1D array of length {n_samples}."
         )
     if sample_weight.shape != (n_samples,):
-        raise ValueError(
-            f"sample_weight.shape == {sample_weight.shape}, expected {(n_samples,)}!"
-        )
+        raise ValueError(f"sample_weight.shape == {sample_weight.shape}, expected {(n_samples,)}!")
     if sample_weight.min() < 0:
         raise ValueError("Negative values in data passed to `sample_weight`.")
     if not sample_weight.any():

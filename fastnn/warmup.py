@@ -46,9 +46,9 @@ def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):
 
     Notes
     -----
-    Covers dense data, and of the targets: binary, multiclass and real ones. The environment variable
-    ``FASTNN_CACHE`` names another directory for the cache; ``FASTNN_CACHE=0`` turns it off, and
-    then this compiles for the running process only.
+    Covers dense data, and of the targets: binary, multiclass and real ones. The environment
+    variable ``FASTNN_CACHE`` names another directory for the cache; ``FASTNN_CACHE=0`` turns it
+    off, and then this compiles for the running process only.
 
     Examples
     --------

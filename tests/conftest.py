@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "fastnn",
     deadline=None,
+    database=None,
     derandomize=True,
     max_examples=30,
     suppress_health_check=[HealthCheck.too_slow],

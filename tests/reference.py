@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 from scipy.special import expit, xlogy
 
+from fastnn import backends
 from fastnn.kernels.optimizers import (
     BETA_1,
     BETA_2,
@@ -191,6 +192,50 @@ class ReferenceBackend:
         return OUTPUT_ACTIVATIONS[network.out_activation](z) if link else z
 
 
-def get_backend(device="cpu", n_jobs=None):
-    """Stands in for ``fastnn.backends.get_backend``."""
-    return ReferenceBackend()
+class Recorder(ReferenceBackend):
+    """The NumPy backend; keeps what it was given, and can fail in a chosen epoch."""
+
+    def __init__(self, error=None, epoch=2, scores=None):
+        super().__init__()
+        self.error, self.epoch, self.scores = error, epoch, scores
+        self.data, self.params, self.rows, self.orders = None, None, None, []
+
+    def trainer(self, network, params, data, optimizer, *, alpha, batch_size):
+        self.data, self.params = data, params
+        recorder = self
+
+        class FailingTrainer(ReferenceTrainer):
+            def train_epoch(self, order):
+                recorder.orders.append(order)
+                loss = super().train_epoch(order)
+                if recorder.error is not None and len(recorder.orders) == recorder.epoch:
+                    raise recorder.error
+                return loss
+
+        return FailingTrainer(network, params, data, optimizer, alpha, batch_size)
+
+    def objective(self, network, data, *, alpha, dtype):
+        self.data = data
+        evaluate = super().objective(network, data, alpha=alpha, dtype=dtype)
+
+        def failing(params):
+            self.orders.append(None)
+            if self.error is not None and len(self.orders) == self.epoch:
+                raise self.error
+            return evaluate(params)
+
+        return failing
+
+    def forward(self, network, params, X, *, rows=None, link=True):
+        output = super().forward(network, params, X, rows=rows, link=link)
+        if rows is not None:
+            self.rows = rows
+            if self.scores is not None and np.isnan(next(self.scores)):
+                output = np.full_like(output, np.nan)
+        return output
+
+
+def use_backend(monkeypatch, backend):
+    """Put a backend in the place of the compiled one, and return it."""
+    monkeypatch.setattr(backends, "get_backend", lambda *args, **kwargs: backend)
+    return backend

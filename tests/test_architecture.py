@@ -12,7 +12,7 @@ KERNELS = PACKAGE / "kernels"
 # Each module may import those above it in its list, and no other of fastnn's.
 KERNELS_ORDER = [
     "activations", "losses", "optimizers", "cache", "jit", "simd", "elementary", "matmul",
-    "units", "threads", "plan", "pace", "cpu",
+    "units", "catalog", "threads", "plan", "pace", "passes", "cpu",
 ]  # fmt: skip
 REGISTRIES = ("activations", "losses", "optimizers")
 # The rows of the package above the kernels. backends may import kernels.cpu, network and training
@@ -61,7 +61,9 @@ def test_kernels_import_downwards(module):
 
 @pytest.mark.parametrize("module", REGISTRIES)
 def test_registries_know_no_compiler(module):
-    assert not any(name.startswith(("numba", "llvmlite")) for name in imports(KERNELS / f"{module}.py"))
+    assert not any(
+        name.startswith(("numba", "llvmlite")) for name in imports(KERNELS / f"{module}.py")
+    )
 
 
 @pytest.mark.parametrize("path", sorted(KERNELS.glob("*.py")), ids=lambda path: path.stem)

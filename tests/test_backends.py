@@ -117,7 +117,9 @@ def test_sparse_and_dense_have_the_same_bits(dtype):
     network = Network((11, 20, 4), "tanh", "log_loss")
     data = make_data(network, is_sparse=True, weighted=True)
     results = [
-        everything(backends.get_backend(), network, Data(X, data.y, data.sample_weight), "adam", dtype)
+        everything(
+            backends.get_backend(), network, Data(X, data.y, data.sample_weight), "adam", dtype
+        )
         for X in (data.X, data.X.toarray())
     ]
     for key in ("params", "losses", "predictions", "raw"):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from common import run_python
 
 # Trains networks of several widths, dense and sparse, with every activation, and prints one hash.

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from common import child_environment, run_python
 
 FIT = """
@@ -110,8 +111,10 @@ def test_cold_processes_side_by_side(tmp_path):
     """Processes that start cold at once share the work and leave a cache that serves a third."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", FIT], env=child_environment(FASTNN_CACHE=str(tmp_path)),
-            stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-c", FIT],
+            env=child_environment(FASTNN_CACHE=str(tmp_path)),
+            stdout=subprocess.PIPE,
+            text=True,
         )  # fmt: skip
         for _ in range(3)
     ]

@@ -57,7 +57,10 @@ def test_sums_run_in_order(precision, m, n, init, packed):
     rng = np.random.default_rng(m * 100 + n)
     a = (rng.integers(-2000, 2000, (m, k)) / 1024).astype(precision)
     b = (rng.integers(-2000, 2000, (k, n)) / 1024).astype(precision)
-    c, bias = rng.standard_normal((m, n)).astype(precision), rng.standard_normal(n).astype(precision)
+    c, bias = (
+        rng.standard_normal((m, n)).astype(precision),
+        rng.standard_normal(n).astype(precision),
+    )
     expected = {ZERO: np.zeros_like(c), ADD: c, BIAS: np.broadcast_to(bias, c.shape)}[init]
     for p in range(k):
         exact = expected.astype(np.longdouble) + a[:, p, None].astype(np.longdouble) * b[p]

@@ -4,8 +4,8 @@ import json
 import sys
 
 import pytest
-from common import run_python
 
+from common import run_python
 from fastnn.kernels import threads
 
 # A network and a batch large enough for threads to be wanted.
@@ -23,7 +23,9 @@ def fit(seed=0):
     model = fastnn.MLPClassifier((100, 50), random_state=seed, max_iter=3, n_jobs=2).fit(X, y)
     return hashlib.sha256(model._params.tobytes()).hexdigest()
 """
-FORK = SETUP + """
+FORK = (
+    SETUP
+    + """
 parent = fit()
 read, write = os.pipe()
 child = os.fork()
@@ -36,7 +38,10 @@ with os.fdopen(read) as pipe:
 status = os.waitpid(child, 0)[1]
 print(json.dumps([parent, result, status, fit(), threads.layer()]))
 """
-TWO_THREADS = SETUP + """
+)
+TWO_THREADS = (
+    SETUP
+    + """
 alone = [fit(0), fit(1)]
 together = [None, None]
 def work(i):
@@ -48,9 +53,13 @@ for _ in range(3):
     workers = [threading.Thread(target=work, args=(i,)) for i in range(2)]
 print(json.dumps([alone, together, threads.layer()]))
 """
-NO_LAYER = SETUP + """
+)
+NO_LAYER = (
+    SETUP
+    + """
 print(json.dumps([fit(), threads.layer()]))
 """
+)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")

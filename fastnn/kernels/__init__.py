@@ -8,11 +8,12 @@
 - ``simd``: LLVM intrinsics: the register tile of the matmul, fma, sums with fixed lanes.
 - ``elementary``: exp, log, log1p and tanh that vectorise and are the same everywhere.
 - ``matmul``: the blocked matmul on the tile, and packing.
-- ``units``: the loops of a training step, one template each, and the functions that make units
-  of them.
+- ``units``: the loops of a training step, one template each.
+- ``catalog``: which units there are, and what their templates are bound to.
 - ``threads``: how many threads a piece of work gets.
 - ``plan``: a table of units, and the serial and the parallel root that run it.
 - ``pace``: runs a plan in slices of time.
+- ``passes``: the buffers of a pass through the network, and the chains that all plans share.
 - ``cpu``: the CPU backend: the plans for training, full-batch gradients and prediction.
 
 Rules of the kernels: float constants are written ``real(0.5)``; nothing is reassociated (no

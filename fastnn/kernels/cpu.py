@@ -1,295 +1,13 @@
-"""The CPU backend: plans for training, for a full-batch loss and gradient, and for prediction.
-
-All three share the way through the layers. In group "rows" a task takes some rows of the
-mini-batch from the data to the deltas of every layer; in group "parameters" a task takes some
-rows of a weight matrix through its gradient, its update and its packing for the next step.
-"""
+"""The CPU backend: plans for training, for a full-batch loss and gradient, and for prediction."""
 
 import numpy as np
-from scipy import sparse
 
-from fastnn.kernels import matmul, simd, threads, units
+from fastnn.kernels import catalog, threads, units
 from fastnn.kernels.losses import LOSSES
-from fastnn.kernels.pace import Pace
-from fastnn.kernels.plan import Plan
+from fastnn.kernels.passes import BIAS_BLOCK, ROW_BLOCK, Pass
 
-# A weight matrix is packed for the forward pass where it no longer fits the second-level cache.
-PACK_BYTES = 1 << 20
-# Rows of a task: enough to use a panel of weights many times, few enough to share out evenly.
-ROW_BLOCK = 96
-PARALLEL_ROW_BLOCK = 48
-# Elements of a weight matrix in a task of the group "parameters", about.
-PARAMETER_BLOCK = 8192
-BIAS_BLOCK = 512
 # Elements of the activation buffers of a full-batch pass or a prediction.
 CHUNK_ELEMENTS = 1 << 20
-
-
-def padded(width, itemsize):
-    """The stride of a buffer's rows: whole vectors, and no power of two, which cache sets hate."""
-    stride = -(-width // 16) * 16
-    return stride + 16 if stride * itemsize % 1024 == 0 else stride
-
-
-def flops(layer_units, rows):
-    """Floating point operations of one training step, without the elementwise ones."""
-    products = [n * m for n, m in zip(layer_units, layer_units[1:], strict=False)]
-    return rows * (6 * sum(products) - 2 * products[0])
-
-
-class _Pass:
-    """The buffers of a pass through the network and the chains that every plan shares.
-
-    Parameters
-    ----------
-    network : Network
-    params : ndarray of shape (n_params,)
-    X : ndarray or CSR matrix of shape (n, n_features)
-    rows : int
-        Rows of the largest mini-batch.
-    ordered : bool
-        Whether the data's rows are used in an order of their own.
-    n_threads : int
-    backward : bool
-        Whether deltas are wanted.
-    out : ndarray of shape (n, n_outputs), optional
-        Where the outputs go; without it they go to a buffer of the mini-batch.
-    """
-
-    def __init__(self, network, params, X, rows, *, ordered, n_threads, backward, out=None):
-        self.network, self.params, self.X, self.out = network, params, X, out
-        self.rows = rows
-        self.precision = params.dtype.name
-        self.n_threads = n_threads
-        self.row_block = ROW_BLOCK if n_threads == 1 else PARALLEL_ROW_BLOCK
-        self.plan = Plan()
-        self.layers = network.layers
-        itemsize = params.itemsize
-        *hidden, last = network.layer_units[1:]
-        self.strides = [padded(n, itemsize) for n in hidden] + [last]
-        # Activations (rows, stride) of each layer, and their deltas.
-        self.activations = [np.zeros((rows, stride), params.dtype) for stride in self.strides]
-        if out is not None:
-            self.activations[-1] = out
-        self.deltas = [np.zeros_like(a) for a in self.activations] if backward else None
-        self._set_input(ordered)
-        self._pack_arrays(backward)
-
-    def _set_input(self, ordered):
-        """Decide what the first layer reads: the data itself, a gathered copy, or its CSR."""
-        X, params = self.X, self.params
-        self.is_sparse = sparse.issparse(X)
-        if self.is_sparse:
-            sizes = np.diff(X.indptr)
-            largest = np.partition(sizes, len(sizes) - self.rows)[len(sizes) - self.rows :]
-            capacity = int(largest.sum(dtype=np.int64))
-            self.csr_start = np.zeros(self.rows + 1, np.int64)
-            self.csr_indices = np.zeros(capacity, np.int64)
-            self.csr_values = np.zeros(capacity, params.dtype)
-            return
-        row_bytes, column_bytes = X.strides
-        self.in_place = (
-            not ordered
-            and params.dtype == X.dtype
-            and column_bytes == X.itemsize
-            and row_bytes % X.itemsize == 0
-        )
-        if self.in_place:
-            self.input, self.input_stride = X, row_bytes // X.itemsize
-        else:
-            self.input_stride = padded(X.shape[1], params.itemsize)
-            self.input = np.zeros((self.rows, self.input_stride), params.dtype)
-
-    def _pack_arrays(self, backward):
-        """Room for the packed weights: forward where large, transposed for the deltas."""
-        precision, params = self.precision, self.params
-        self.packed = []
-        self.packed_transposed = []
-        for i, layer in enumerate(self.layers):
-            size = layer.n_in * layer.n_out
-            wanted = size * params.itemsize > PACK_BYTES and not (i == 0 and self.is_sparse)
-            forward = matmul.packed_size(layer.n_in, layer.n_out, precision) if wanted else 0
-            back = matmul.packed_size(layer.n_out, layer.n_in, precision) if backward and i else 0
-            self.packed.append(np.zeros(forward, params.dtype) if forward else None)
-            self.packed_transposed.append(np.zeros(back, params.dtype) if back else None)
-
-    def add_begin(self):
-        """In a chain of one task: what the gathering of a sparse mini-batch needs first."""
-        if self.is_sparse:
-            unit = units.csr_starts_unit(self.precision, self.X.indptr.dtype)
-            self.plan.add(unit, indptr_at=self.X.indptr, target_at=self.csr_start)
-
-    def add_forward(self):
-        """In a chain over rows: the data and every layer up to the raw predictions."""
-        precision, plan, block = self.precision, self.plan, self.row_block
-        self._add_gather()
-        for i, layer in enumerate(self.layers):
-            bias = self.params[layer.bias_offset :]
-            weights = self.params[layer.weight_offset :]
-            last = i == len(self.layers) - 1
-            if i == 0 and self.is_sparse:
-                plan.add(
-                    units.csr_matmul_unit(precision),
-                    start_at=self.csr_start, indices_at=self.csr_indices,
-                    values_at=self.csr_values, weights_at=weights, c_at=self.activations[0],
-                    c_moving=last and self.out is not None, ld=self.strides[0], bias_at=bias,
-                    n=layer.n_out, block=block,
-                )  # fmt: skip
-            else:
-                packed = self.packed[i] is not None
-                plan.add(
-                    units.multiply_unit(precision),
-                    **self._left_factor(i, transposed=False),
-                    b_at=self.packed[i] if packed else weights,
-                    b_stride=0 if packed else layer.n_out,
-                    c_at=self.activations[i], c_stride=self.strides[i],
-                    c_moving=last and self.out is not None, bias_at=bias, init=units.BIAS,
-                    m=0, n=layer.n_out, k=layer.n_in, block=block,
-                )  # fmt: skip
-            if not last and self.network.activation != "identity":
-                unit = units.activate_unit(precision, self.network.activation)
-                plan.add(unit, z_at=self.activations[i], ld=self.strides[i], block=block)
-
-    def _add_gather(self):
-        precision, X, block = self.precision, self.X, self.row_block
-        if self.is_sparse:
-            self.plan.add(
-                units.gather_csr_unit(precision, X.data.dtype, X.indices.dtype),
-                indptr_at=X.indptr, indices_at=X.indices, values_at=X.data,
-                target_start_at=self.csr_start, target_indices_at=self.csr_indices,
-                target_values_at=self.csr_values, block=block,
-            )  # fmt: skip
-        elif not self.in_place:
-            self.add_gather(X, self.input, self.input_stride)
-
-    def add_gather(self, source, target, stride):
-        """In a chain over rows: the mini-batch's rows of ``source``, cast."""
-        self.plan.add(
-            units.gather_unit(self.precision, source.dtype),
-            source_at=source, row_stride=source.strides[0], column_stride=source.strides[1],
-            itemsize=source.itemsize, target_at=target, ld=stride, n_columns=source.shape[1],
-            block=self.row_block,
-        )  # fmt: skip
-
-    def _left_factor(self, i, *, transposed):
-        """The input of layer i as the left factor of a matmul, or its transpose."""
-        if i == 0:
-            a, stride, moving = self.input, self.input_stride, self.in_place
-        else:
-            a, stride, moving = self.activations[i - 1], self.strides[i - 1], False
-        row_stride, k_stride = (1, stride) if transposed else (stride, 1)
-        return {"a_at": a, "row_stride": row_stride, "k_stride": k_stride, "a_moving": moving}
-
-    def add_output(self, data):
-        """In a chain over rows: targets, the rows' losses, and the last layer's delta."""
-        y = data.y
-        targets = np.zeros((self.rows, y.shape[1]), self.params.dtype)
-        self.row_loss = np.zeros(self.rows)
-        self.add_gather(y, targets, y.shape[1])
-        self.plan.add(
-            units.output_unit(self.precision, self.network.loss),
-            z_at=self.activations[-1], y_at=targets, n_targets=y.shape[1],
-            delta_at=self.deltas[-1], n=self.strides[-1], weights_at=data.sample_weight,
-            row_loss_at=self.row_loss, block=self.row_block,
-        )  # fmt: skip
-
-    def add_backward(self):
-        """In a chain over rows: the deltas of the hidden layers, from the last to the first."""
-        activation = self.network.activation
-        for i in range(len(self.layers) - 1, 0, -1):
-            layer = self.layers[i]
-            self.plan.add(
-                units.multiply_unit(self.precision),
-                a_at=self.deltas[i], row_stride=self.strides[i], k_stride=1, a_moving=False,
-                b_at=self.packed_transposed[i], b_stride=0,
-                c_at=self.deltas[i - 1], c_stride=self.strides[i - 1], c_moving=False,
-                bias_at=None, init=units.ZERO, m=0, n=layer.n_in, k=layer.n_out,
-                block=self.row_block,
-            )  # fmt: skip
-            if activation != "identity":
-                self.plan.add(
-                    units.backward_unit(self.precision, activation),
-                    a_at=self.activations[i - 1], delta_at=self.deltas[i - 1],
-                    ld=self.strides[i - 1], block=self.row_block,
-                )  # fmt: skip
-
-    def parameter_block(self, layer):
-        """Rows of a layer's weight matrix in a task: whole segments of about as many elements."""
-        segment = units.SEGMENT
-        return segment * max(1, round(PARAMETER_BLOCK / (layer.n_out * segment)))
-
-    def add_weight_gradient(self, i, gradient, init):
-        """In a chain over rows of a weight matrix: their gradient."""
-        layer, block = self.layers[i], self.parameter_block(self.layers[i])
-        target = gradient[layer.weight_offset :]
-        if i == 0 and self.is_sparse:
-            self.plan.add(
-                units.csr_gradient_unit(self.precision),
-                start_at=self.csr_start, indices_at=self.csr_indices, values_at=self.csr_values,
-                delta_at=self.deltas[0], ld=self.strides[0], gradient_at=target,
-                n=layer.n_out, n_features=layer.n_in, init=init, block=block,
-            )  # fmt: skip
-            return
-        self.plan.add(
-            units.multiply_unit(self.precision),
-            **self._left_factor(i, transposed=True),
-            b_at=self.deltas[i], b_stride=self.strides[i], c_at=target, c_stride=layer.n_out,
-            c_moving=False, bias_at=None, init=init, m=layer.n_in, n=layer.n_out, k=0,
-            block=block,
-        )  # fmt: skip
-
-    def add_bias_gradient(self, i, gradient, init):
-        """In a chain over a layer's biases: their gradient."""
-        layer = self.layers[i]
-        self.plan.add(
-            units.bias_gradient_unit(self.precision),
-            delta_at=self.deltas[i], ld=self.strides[i],
-            gradient_at=gradient[layer.bias_offset :], n=layer.n_out, init=init,
-            block=BIAS_BLOCK,
-        )  # fmt: skip
-
-    def add_square_sums(self, i, sums):
-        """In a chain over rows of a weight matrix: the sums of their squares."""
-        layer = self.layers[i]
-        self.plan.add(
-            units.square_sums_unit(self.precision),
-            weights_at=self.params[layer.weight_offset :], n_in=layer.n_in, n_out=layer.n_out,
-            sums_at=sums, block=self.parameter_block(layer),
-        )  # fmt: skip
-
-    def add_pack(self, i, plan):
-        """In a chain over rows of a weight matrix: pack them for the passes to come."""
-        layer = self.layers[i]
-        shared = {
-            "source_at": self.params[layer.weight_offset :],
-            "block": self.parameter_block(layer),
-        }
-        if self.packed[i] is not None:
-            plan.add(
-                units.pack_unit(self.precision), **shared, k_stride=layer.n_out, column_stride=1,
-                packed_at=self.packed[i], k=layer.n_in, n=layer.n_out, along_k=True,
-            )  # fmt: skip
-        if self.packed_transposed[i] is not None:
-            plan.add(
-                units.pack_unit(self.precision), **shared, k_stride=1, column_stride=layer.n_out,
-                packed_at=self.packed_transposed[i], k=layer.n_out, n=layer.n_in, along_k=False,
-            )  # fmt: skip
-
-    def parameter_tasks(self, layer):
-        return -(-layer.n_in // self.parameter_block(layer))
-
-    def preparation(self):
-        """A plan of one group that packs the weights as they are now."""
-        plan = Plan()
-        plan.group()
-        for i, layer in enumerate(self.layers):
-            plan.chain(tasks=self.parameter_tasks(layer))
-            self.add_pack(i, plan)
-        return plan.compile()
-
-    def pace(self):
-        """What runs the plan."""
-        return Pace(self.plan, flops(self.network.layer_units, self.rows), self.n_threads)
 
 
 def _square_sum_places(layers):
@@ -314,7 +32,7 @@ class Trainer:
         self.optimizer = optimizer
         data = _weights(data, params.dtype)
         self._keep = data
-        shared = _Pass(
+        shared = Pass(
             network, params, data.X, batch_size, ordered=True, n_threads=n_threads, backward=True
         )
         self.scalars = np.zeros(units.N_SCALARS)
@@ -343,7 +61,7 @@ class Trainer:
         self.plan.group()
         self.plan.chain(tasks=1)
         self.plan.add(
-            units.begin_step_unit(precision), weights_at=data.sample_weight,
+            catalog.begin_step_unit(precision), weights_at=data.sample_weight,
             scalars_at=self.scalars, coefficients_at=self.coefficients,
         )  # fmt: skip
         shared.add_begin()
@@ -351,7 +69,7 @@ class Trainer:
         self.plan.group()
         self.plan.chain(tasks=1)
         self.plan.add(
-            units.begin_update_unit(precision, self.optimizer.rule_name),
+            catalog.begin_update_unit(precision, self.optimizer.rule_name),
             state_at=self.optimizer.state, coefficients_at=self.coefficients,
         )  # fmt: skip
 
@@ -371,7 +89,7 @@ class Trainer:
     def _add_update(self, shared, offset, size, block, *, decay):
         slots = self.optimizer.slots
         self.plan.add(
-            units.update_unit(shared.precision, self.optimizer.rule_name),
+            catalog.update_unit(shared.precision, self.optimizer.rule_name),
             params_at=shared.params, gradient_at=self.gradient, slot_0_at=slots[0],
             slot_1_at=slots[-1], coefficients_at=self.coefficients, offset=offset, size=size,
             block=block, decay=decay,
@@ -383,7 +101,7 @@ class Trainer:
         self.plan.group()
         self.plan.chain(tasks=1)
         self.plan.add(
-            units.finish_unit(), row_loss_at=shared.row_loss, square_sums_at=sums,
+            catalog.finish_unit(), row_loss_at=shared.row_loss, square_sums_at=sums,
             n_sums=len(sums), scalars_at=self.scalars, outputs=outputs,
         )  # fmt: skip
 
@@ -411,7 +129,7 @@ class Objective:
         weights = data.sample_weight
         self.weight_sum = self.n_rows if weights is None else weights.sum(dtype=np.float64)
         self.rows = min(self.n_rows, _chunk_rows(network))
-        shared = _Pass(
+        shared = Pass(
             network, self.params, data.X, self.rows, ordered=False, n_threads=n_threads,
             backward=True,
         )  # fmt: skip
@@ -434,7 +152,7 @@ class Objective:
         outputs = network.layer_units[-1] if LOSSES[network.loss].mean_over_outputs else 1
         self.plan.chain(tasks=1)
         self.plan.add(
-            units.add_loss_unit(), row_loss_at=shared.row_loss, scalars_at=self.scalars,
+            catalog.add_loss_unit(), row_loss_at=shared.row_loss, scalars_at=self.scalars,
             outputs=outputs,
         )  # fmt: skip
         self.plan.compile()
@@ -485,7 +203,7 @@ class CpuBackend:
         n_rows = X.shape[0] if rows is None else len(rows)
         out = np.zeros((n_rows, network.layer_units[-1]), params.dtype)
         chunk = min(n_rows, _chunk_rows(network))
-        shared = _Pass(
+        shared = Pass(
             network, params, X, chunk, ordered=rows is not None, n_threads=self.n_threads,
             backward=False, out=out,
         )  # fmt: skip
@@ -498,7 +216,7 @@ class CpuBackend:
         shared.add_forward()
         if link and network.out_activation != "identity":
             plan.add(
-                units.link_unit(shared.precision, network.loss),
+                catalog.link_unit(shared.precision, network.loss),
                 z_at=out, n=out.shape[1], moving=True, block=shared.row_block,
             )  # fmt: skip
         plan.compile()

@@ -46,9 +46,7 @@ def nesterov_update(w, g, velocity, unused, c0, c1, c2, c3, c4, c5):
 def adam_begin(state, coefficients):
     state[POWER_1] *= state[BETA_1]
     state[POWER_2] *= state[BETA_2]
-    state[CURRENT] = (
-        state[RATE] * sqrt(1.0 - state[POWER_2]) / (1.0 - state[POWER_1])
-    )
+    state[CURRENT] = state[RATE] * sqrt(1.0 - state[POWER_2]) / (1.0 - state[POWER_1])
     coefficients[0] = -state[CURRENT]
     coefficients[1] = state[BETA_1]
     coefficients[2] = 1.0 - state[BETA_1]

@@ -1,4 +1,4 @@
-"""The units: what one task of a step does, as templates that jit.py binds and compiles.
+"""What one task of a step does: the templates of the units, which catalog.py compiles.
 
 Every template is ``template(step, task, ...)``: the address of the step's int64 state, which of
 its tasks to do, and its own int64 arguments, ``*_at`` being addresses. plan.py gives arguments
@@ -9,19 +9,11 @@ Shapes: ``rows`` is the rows of the mini-batch, a row of an activation or delta 
 elements apart, and rows of the task are those from ``first`` to ``last``.
 """
 
-import inspect
-from dataclasses import dataclass
-
 import numpy as np
 from numba import njit
-from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from fastnn.kernels import elementary, jit, simd
-from fastnn.kernels import matmul as matmul_module
-from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.jit import view
-from fastnn.kernels.losses import LOSSES, clip_log_loss
-from fastnn.kernels.optimizers import N_COEFFICIENTS, N_STATE, OPTIMIZERS
+from fastnn.kernels.optimizers import N_COEFFICIENTS, N_STATE
 
 # Places in the step's state (8,), int64: first row of the mini-batch in the order, its rows, its
 # number, 1 if there is nothing to train on, the next task to hand out, and the address of the
@@ -40,6 +32,7 @@ ZERO, ADD, BIAS = range(3)
 # Rows of a weight matrix whose squares are summed together; tasks own whole segments. It is a
 # multiple of every tile's rows and of every panel's columns.
 SEGMENT = 96
+
 
 @njit
 def rows_of_task(step, task, block):
@@ -405,171 +398,3 @@ def finish(step, task, row_loss_at, square_sums_at, n_sums, scalars_at, outputs)
     squares = lane_sum(view(square_sums_at, n_sums, np.float64), 0, n_sums)
     loss += 0.5 * scalars[ALPHA] * squares
     scalars[LOSS] += loss / scalars[WEIGHT_SUM] * np.float64(rows)
-
-
-def call_template(arguments, step, task):
-    # The C callback around a template: unpack its arguments.
-    template(step, task, *to_fixed_tuple(view(arguments, N_ARGUMENTS, np.int64), COUNT))
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A compiled unit: its name, its address, and the names of its arguments in order."""
-
-    name: str
-    address: int
-    fields: tuple[str, ...]
-
-
-def compile_unit(template, precision, *labels, **factories):
-    """Compile a template, or load it, for one precision and one piece of mathematics.
-
-    Parameters
-    ----------
-    template : function
-    precision : {"float32", "float64"}
-    *labels : str
-        What distinguishes it from the template's other units; part of its name.
-    **factories : callable
-        ``factory(precision)`` makes what is bound to that name, if it has to be compiled.
-    """
-    name = "_".join((template.__name__, *labels, precision))
-    fields = tuple(inspect.signature(template).parameters)[2:]
-
-    def bindings():
-        names = elementary.bindings(precision)
-        names = names | {key: make(precision) for key, make in factories.items()}
-        body = jit.bind(template, f"{name}_body", **names)
-        return {"template": body, "COUNT": len(fields)}
-
-    return Unit(name, jit.unit(call_template, name, bindings), fields)
-
-
-def bound(function, *labels, **factories):
-    """A factory for `compile_unit` of a plain function with the precision's mathematics."""
-
-    def make(precision):
-        names = elementary.bindings(precision)
-        names = names | {key: make(precision) for key, make in factories.items()}
-        label = "_".join((function.__module__.split(".")[-1], function.__name__, *labels))
-        return jit.bind(function, f"{label}_{precision}", **names)
-
-    return make
-
-
-def constant(value):
-    """A factory of a value that does not depend on the precision."""
-    return lambda precision: value
-
-
-def begin_step_unit(precision):
-    return compile_unit(begin_step, precision)
-
-
-def gather_unit(precision, source):
-    return compile_unit(gather, precision, source.name, source_type=constant(source.type))
-
-
-def csr_starts_unit(precision, index):
-    return compile_unit(csr_starts, precision, index.name, index_type=constant(index.type))
-
-
-def gather_csr_unit(precision, source, index):
-    return compile_unit(
-        gather_csr, precision, source.name, index.name,
-        source_type=constant(source.type), index_type=constant(index.type),
-    )  # fmt: skip
-
-
-def multiply_unit(precision):
-    return compile_unit(
-        multiply, precision, matmul=lambda precision: matmul_module.bindings(precision)["matmul"]
-    )
-
-
-def pack_unit(precision):
-    return compile_unit(
-        pack_panels, precision, pack=lambda precision: matmul_module.bindings(precision)["pack"]
-    )
-
-
-def csr_matmul_unit(precision):
-    return compile_unit(csr_matmul, precision, add_scaled=bound(add_scaled))
-
-
-def csr_gradient_unit(precision):
-    return compile_unit(
-        csr_gradient, precision, add_scaled=bound(add_scaled),
-        first_not_below=bound(first_not_below),
-    )  # fmt: skip
-
-
-def activate_unit(precision, activation):
-    return compile_unit(
-        activate, precision, activation, forward=bound(ACTIVATIONS[activation].forward)
-    )
-
-
-def backward_unit(precision, activation):
-    return compile_unit(
-        backward, precision, activation, gradient=bound(ACTIVATIONS[activation].gradient)
-    )
-
-
-def output_unit(precision, name):
-    loss = LOSSES[name]
-    factories = {
-        "value": bound(loss.value, clip_log_loss=bound(clip_log_loss)),
-        "inverse_link": bound(loss.inverse_link)}
-    if loss.coupled:
-        factories |= {
-            "softmax_exp": bound(softmax_exp),
-            "softmax_normalize": bound(softmax_normalize),
-        }
-    body = softmax_loss if loss.coupled else separate_loss
-    return compile_unit(output, precision, name, loss_and_delta=bound(body, name, **factories))
-
-
-def link_unit(precision, name):
-    loss = LOSSES[name]
-    if loss.coupled:
-        factory = bound(
-            softmax_link, softmax_exp=bound(softmax_exp), softmax_normalize=bound(softmax_normalize)
-        )
-    else:
-        factory = bound(separate_link, name, inverse_link=bound(loss.inverse_link))
-    return compile_unit(link, precision, loss.out_activation, apply_link=factory)
-
-
-def bias_gradient_unit(precision):
-    return compile_unit(bias_gradient, precision)
-
-
-def square_sums_unit(precision):
-    return compile_unit(
-        square_sums, precision, lane_sum=lambda p: simd.make_lane_sum(p, squares=True)
-    )
-
-
-def finish_unit():
-    return compile_unit(
-        finish, "float64", lane_sum=lambda p: simd.make_lane_sum(p, squares=False)
-    )
-
-
-def add_loss_unit():
-    return compile_unit(
-        add_loss, "float64", lane_sum=lambda p: simd.make_lane_sum(p, squares=False)
-    )
-
-
-def begin_update_unit(precision, rule):
-    begin = OPTIMIZERS[rule].begin
-    return compile_unit(begin_update, precision, rule, begin=bound(begin))
-
-
-def update_unit(precision, rule):
-    optimizer = OPTIMIZERS[rule]
-    body = update_one_slot if optimizer.n_slots == 1 else update_two_slots
-    factory = bound(body, rule, step_of=bound(optimizer.update))
-    return compile_unit(update, precision, rule, update_range=factory)
