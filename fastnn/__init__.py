@@ -16,10 +16,8 @@ __all__ = ["MLPClassifier", "MLPRegressor", "__version__", "warmup"]
 def __getattr__(name):
     # `warmup` brings the compiler with it, so it is imported when it is asked for.
     if name == "warmup":
-        from fastnn.warmup import warmup
+        from fastnn.precompile import warmup
 
-        # In place of the submodule of the same name, which the import has bound here.
-        globals()["warmup"] = warmup
         return warmup
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -1,0 +1,121 @@
+"""Impossible parameters are refused as scikit-learn refuses them; a fitted model is kept."""
+
+import re
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.utils._param_validation import InvalidParameterError
+
+from common import (
+    ESTIMATORS,
+    assert_raises_as_scikit_learn,
+    estimator_for,
+    left_as_it_was,
+    make_problem,
+    scikit_learn_twin,
+)
+
+PARAMS = dict(hidden_layer_sizes=(5,), batch_size=16, max_iter=4, random_state=0)
+
+both_kinds = pytest.mark.parametrize("problem", ["multiclass", "regression"])
+
+IMPOSSIBLE = {
+    "hidden_layer_sizes": [0, -1, 2.5, "ten", None, np.nan],
+    "activation": ["no such", None, 3],
+    "solver": ["newton", None],
+    "alpha": [-1, "x", np.nan, np.inf, None],
+    "batch_size": [0, -5, 1.5, "big", None],
+    "learning_rate": ["fast", 0.1, None],
+    "learning_rate_init": [0, -1.0, np.nan, np.inf, "x"],
+    "power_t": [-0.5, "x", np.inf],
+    "max_iter": [0, -1, 1.5, np.inf, "x"],
+    "shuffle": ["yes", 2, None],
+    "random_state": [-1, 2**32, "seed", np.random.default_rng(0)],
+    "tol": [-1e-9, np.nan, "x"],
+    "verbose": ["loud", -1, None],
+    "warm_start": ["yes", 2],
+    "momentum": [-0.1, 1.1, np.nan],
+    "nesterovs_momentum": ["yes", 2],
+    "early_stopping": ["yes", 2],
+    "validation_fraction": [-0.1, 1, 1.5],
+    "beta_1": [-0.1, 1, np.nan],
+    "beta_2": [-0.1, 1.0, np.nan],
+    "epsilon": [0, -1e-8, np.inf],
+    "n_iter_no_change": [0, 2.5, -np.inf, np.nan],
+    "max_fun": [0, 1.5, None],
+    "loss": ["mae", None],
+    "dtype": ["float16", "int64", None, 32],
+    "n_jobs": [0, 1.5, "all"],
+}
+OWN = ("dtype", "n_jobs")
+
+
+def test_impossible_values_cover_every_parameter():
+    names = {name for Estimator in ESTIMATORS for name in Estimator().get_params()}
+    assert names == set(IMPOSSIBLE)
+
+
+@pytest.mark.parametrize(
+    "problem, name, value",
+    [
+        (problem, name, value)
+        for problem in ("multiclass", "regression")
+        for name, values in IMPOSSIBLE.items()
+        for value in values
+        if name in estimator_for(problem).get_params()
+    ],
+)
+def test_impossible_parameter(problem, name, value):
+    X, y = make_problem(problem)
+    ours = estimator_for(problem, **PARAMS)
+    theirs = scikit_learn_twin(ours)
+    if name not in OWN:
+        theirs.set_params(**{name: value})
+    ours.fit(X, y)
+    good = getattr(ours, name)
+    says = rf"(?s)'{name}'.*{type(ours).__name__} must be .* Got {re.escape(repr(value))} instead"
+    with left_as_it_was(ours, X, y):
+        ours.set_params(**{name: value})
+        if name in OWN:
+            with pytest.raises(InvalidParameterError, match=says):
+                ours.fit(X, y)
+        else:
+            assert_raises_as_scikit_learn(lambda: ours.fit(X, y), lambda: theirs.fit(X, y), says)
+        ours.set_params(**{name: good})
+    if name != "solver":  # partial_fit is there for two solvers only
+        fresh = clone(ours).set_params(**{name: value})
+        with pytest.raises(InvalidParameterError, match=says):
+            fresh.partial_fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(0,), (5, -2), (2.5,), ("a",), ((3, 4), (5, 6)), (None,)], ids=repr
+)
+@both_kinds
+def test_impossible_hidden_layer_sizes(sizes, problem):
+    X, y = make_problem(problem)
+    ours = estimator_for(problem, **PARAMS).fit(X, y)
+    theirs = scikit_learn_twin(ours).set_params(hidden_layer_sizes=sizes)
+    with left_as_it_was(ours, X, y):
+        ours.set_params(hidden_layer_sizes=sizes)
+        assert_raises_as_scikit_learn(
+            lambda: ours.fit(X, y), lambda: theirs.fit(X, y), "hidden_layer_sizes must be"
+        )
+        ours.set_params(**PARAMS)
+
+
+@pytest.mark.parametrize("fraction", [0, 0.01, 0.99])
+@both_kinds
+def test_impossible_validation_fraction(fraction, problem):
+    X, y = make_problem(problem)
+    ours = estimator_for(problem, **PARAMS).fit(X, y)
+    split = dict(early_stopping=True, validation_fraction=fraction)
+    theirs = scikit_learn_twin(ours).set_params(**split)
+    with left_as_it_was(ours, X, y):
+        ours.set_params(**split)
+        message = "validation set is too small|train set will be empty|test_size"
+        assert_raises_as_scikit_learn(lambda: ours.fit(X, y), lambda: theirs.fit(X, y), message)
+        ours.set_params(early_stopping=False, validation_fraction=0.1)
+
+

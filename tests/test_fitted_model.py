@@ -1,0 +1,242 @@
+"""A fitted model: what a failed fit leaves, its parameters as views, its pickles."""
+
+import copy
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
+
+from common import (
+    assert_same_model,
+    estimator_for,
+    left_as_it_was,
+    make_problem,
+    predictions,
+)
+from fastnn import MLPClassifier, MLPRegressor, backends
+from reference import Recorder, ReferenceBackend, use_backend
+
+SMALL = dict(hidden_layer_sizes=(6, 4), max_iter=5, random_state=0)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Got `batch_size` less"
+)
+
+
+# ---- a fit that fails ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), SystemExit(3)], ids=repr)
+@pytest.mark.parametrize("how", ["fit", "warm_start", "partial_fit", "lbfgs"])
+@pytest.mark.parametrize("problem", ["multiclass", "multioutput"])
+def test_failure_while_training_leaves_a_model_as_it_was(problem, how, error, monkeypatch):
+    X, y = make_problem(problem)
+    model = estimator_for(problem, **SMALL, warm_start=how == "warm_start").fit(X, y)
+    with left_as_it_was(model, X, y):
+        with pytest.MonkeyPatch.context() as patch:
+            failing = Recorder(error, epoch=1 if how == "partial_fit" else 3)
+            patch.setattr(backends, "get_backend", lambda *args, **kwargs: failing)
+            model.set_params(solver="lbfgs" if how == "lbfgs" else "adam")
+            with pytest.raises(type(error)):
+                (model.partial_fit if how == "partial_fit" else model.fit)(X, y)
+        assert len(failing.orders) == failing.epoch
+        model.set_params(solver="adam")
+
+
+@pytest.mark.parametrize("how", ["fit", "partial_fit"])
+def test_failure_of_a_first_fit_leaves_nothing(how, monkeypatch):
+    X, y = make_problem("binary")
+    use_backend(monkeypatch, Recorder(MemoryError(), epoch=1))
+    model = MLPClassifier(**SMALL)
+    with pytest.raises(MemoryError):
+        model.fit(X, y) if how == "fit" else model.partial_fit(X, y, classes=[0, 1])
+    assert set(vars(model)) == set(model.get_params())
+
+
+def test_warning_as_error_leaves_a_model_as_it_was():
+    X, y = make_problem("binary")
+    model = MLPClassifier(**SMALL).fit(X, y)
+    with left_as_it_was(model, X, y), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ConvergenceWarning):
+            model.fit(X[:30], y[:30])
+
+
+# ---- a fit that is interrupted ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("problem", ["multiclass", "regression"])
+def test_interrupted_fit_is_that_of_the_epochs_before(problem, solver, monkeypatch):
+    X, y = make_problem(problem)
+    use_backend(monkeypatch, Recorder(KeyboardInterrupt(), epoch=4))
+    model = estimator_for(problem, **SMALL, solver=solver)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model.fit(X, y)
+    n_iter = model.n_iter_
+    assert np.isfinite(model.score(X, y)) and np.isfinite(model.loss_)
+    if solver == "lbfgs":
+        assert 0 < n_iter < 4
+    else:
+        assert n_iter == len(model.loss_curve_) == 3
+        assert model.t_ == 3 * len(X)
+        use_backend(monkeypatch, ReferenceBackend())
+        shorter = estimator_for(problem, **SMALL, solver=solver).set_params(max_iter=3)
+        assert model.loss_curve_ == shorter.fit(X, y).loss_curve_
+
+
+# ---- coefs_ and intercepts_ are views --------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_parameters_are_views_of_one_vector(dtype):
+    X, y = make_problem("multiclass")
+    model = MLPClassifier(**SMALL, dtype=dtype).fit(X, y)
+    views = [*model.coefs_, *model.intercepts_]
+    assert [view.shape for view in views] == [(7, 6), (6, 4), (4, 4), (6,), (4,), (4,)]
+    assert all(np.shares_memory(view, model._params) for view in views)
+    assert all(view.dtype == dtype and view.flags.writeable for view in views)
+    assert_array_equal(np.concatenate([view.ravel() for view in views]), model._params)
+
+
+def test_edit_in_place_counts():
+    X, y = make_problem("regression")
+    model = MLPRegressor(**SMALL).fit(X, y)
+    before = model.predict(X)
+    model.intercepts_[-1] += 1.5
+    assert_allclose(model.predict(X), before + 1.5, rtol=1e-12)
+    model.coefs_[-1][:] = 0
+    assert_allclose(model.predict(X), np.full(len(X), model.intercepts_[-1][0]))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_replaced_entries_count(order):
+    X, y = make_problem("regression")
+    model = MLPRegressor(**SMALL).fit(X, y)
+    other = MLPRegressor(**{**SMALL, "random_state": 1}).fit(X, y)
+    for i in range(3):
+        model.coefs_[i] = other.coefs_[i].copy(order=order)
+    model.intercepts_ = [intercept.copy() for intercept in other.intercepts_]
+    assert_array_equal(model.predict(X), other.predict(X))
+    model.intercepts_[-1][:] += 1
+    assert_allclose(model.predict(X), other.predict(X) + 1, rtol=1e-12)
+    loaded = pickle.loads(pickle.dumps(model))
+    assert_array_equal(loaded.predict(X), model.predict(X))
+    # Training takes them over, and leaves the user's arrays alone.
+    mine = model.coefs_[0]
+    kept = mine.copy()
+    model.partial_fit(X, y)
+    assert_array_equal(mine, kept)
+    assert np.shares_memory(model.coefs_[0], model._params)
+    assert not np.array_equal(model.coefs_[0], kept)
+
+
+def test_replaced_by_another_network():
+    """Other hidden sizes, and lists and integers: what makes a network is taken."""
+    X, y = make_problem("regression")
+    model = MLPRegressor(**SMALL).fit(X, y)
+    model.coefs_ = [np.ones((7, 2), dtype=int), [[1.0], [-1.0]]]
+    model.intercepts_ = [np.array([0, 1]), [0.25]]
+    hidden = np.maximum(X.sum(axis=1), 0), np.maximum(X.sum(axis=1) + 1, 0)
+    assert_allclose(model.predict(X), hidden[0] - hidden[1] + 0.25, rtol=1e-12)
+    assert model.predict(X).dtype == np.float64
+    model.set_params(hidden_layer_sizes=2).partial_fit(X, y)
+    assert [coef.shape for coef in model.coefs_] == [(7, 2), (2, 1)]
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda model: model.coefs_.pop(),
+        lambda model: model.intercepts_.pop(),
+        lambda model: model.coefs_.__setitem__(0, np.zeros((7, 5))),
+        lambda model: model.coefs_.__setitem__(1, np.zeros(6)),
+        lambda model: model.intercepts_.__setitem__(1, np.zeros(5)),
+        lambda model: (model.coefs_.clear(), model.intercepts_.clear()),
+    ],
+)
+def test_what_makes_no_network_is_refused(break_it):
+    X, y = make_problem("regression")
+    model = MLPRegressor(**SMALL).fit(X, y)
+    break_it(model)
+    for method in (model.predict, lambda X: model.partial_fit(X, y)):
+        with pytest.raises(ValueError, match="do not make a network"):
+            method(X)
+
+
+def test_network_of_another_width_is_refused():
+    X, y = make_problem("regression")
+    model = MLPRegressor(**SMALL).fit(X, y)
+    model.coefs_[0] = np.zeros((9, 6))
+    with pytest.raises(ValueError, match="expecting 9 features"):
+        model.predict(X)
+    with pytest.raises(ValueError, match="X has 7 features.*has 9"):
+        model.partial_fit(X, y)
+
+
+def test_training_leaves_views_handed_out_before_alone():
+    X, y = make_problem("regression")
+    model = MLPRegressor(**SMALL, warm_start=True).fit(X, y)
+    views = [*model.coefs_, *model.intercepts_]
+    kept = copy.deepcopy(views)
+    model.fit(X, y).partial_fit(X, y)
+    for view, copied in zip(views, kept, strict=True):
+        assert_array_equal(view, copied)
+
+
+def test_prediction_changes_no_attribute():
+    X, y = make_problem("binary")
+    model = MLPClassifier(**SMALL).fit(X, y)
+    model.coefs_[0] = model.coefs_[0] * 2
+    before = vars(model).copy()
+    predictions(model, X)
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is value for name, value in before.items())
+
+
+# ---- pickles ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("solver", "copies"), [("lbfgs", 1), ("sgd", 2), ("adam", 3)])
+def test_pickle_holds_the_parameters_once(solver, copies):
+    """One vector, and as many again as the optimizer needs to train on."""
+    X, y = make_problem("binary", n_features=100)
+    model = MLPClassifier((200,), solver=solver, max_iter=2, random_state=0).fit(X, y)
+    size = len(pickle.dumps(model))
+    assert size < copies * model._params.nbytes + 10_000
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_duplicates_are_independent_and_whole(duplicate):
+    X, y = make_problem("multiclass")
+    model = MLPClassifier(**SMALL).fit(X, y)
+    twin = duplicate(model)
+    assert_same_model(twin, model, X)
+    assert all(np.shares_memory(view, twin._params) for view in twin.coefs_)
+    before = predictions(model, X)
+    twin.coefs_[0][:] = 0
+    twin.partial_fit(X, y)
+    np.testing.assert_equal(predictions(model, X), before)
+
+
+@pytest.mark.parametrize("problem", ["binary", "regression"])
+def test_loaded_training_goes_on_as_if_never_stored(problem):
+    X, y = make_problem(problem)
+    model = estimator_for(problem, **SMALL, solver="sgd").fit(X, y)
+    loaded = pickle.loads(pickle.dumps(model))
+    for _ in range(3):
+        assert_same_model(loaded.partial_fit(X, y), model.partial_fit(X, y), X)
+
+
+def test_memory_mapped_model_trains_on(tmp_path):
+    """joblib gives read-only arrays; they are not written to."""
+    X, y = make_problem("regression", n_features=50)
+    model = MLPRegressor(hidden_layer_sizes=300, max_iter=2, random_state=0).fit(X, y)
+    joblib.dump(model, tmp_path / "model")
+    mapped = joblib.load(tmp_path / "model", mmap_mode="r")
+    assert not mapped.coefs_[0].flags.writeable
+    assert_same_model(mapped.partial_fit(X, y), model.partial_fit(X, y), X)

@@ -1,0 +1,446 @@
+"""From the same random_state, fastnn follows scikit-learn's training step by step."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from threadpoolctl import threadpool_limits
+
+from common import (
+    ACTIVATIONS,
+    ESTIMATORS,
+    PROBLEMS,
+    as_array,
+    estimator_for,
+    fitted_attributes,
+    make_problem,
+    predictions,
+    sample_weights,
+    scikit_learn_twin,
+)
+
+SOLVERS = {
+    "sgd": dict(solver="sgd", nesterovs_momentum=False, learning_rate_init=0.02),
+    "nesterov": dict(solver="sgd", nesterovs_momentum=True, learning_rate_init=0.02),
+    # Loose enough that the rate is divided several times in 50 epochs.
+    "adaptive": dict(
+        solver="sgd",
+        learning_rate="adaptive",
+        learning_rate_init=0.02,
+        tol=0.1,
+        n_iter_no_change=8,
+    ),
+    "adam": dict(solver="adam", learning_rate_init=0.01),
+}
+# 57 samples in batches of 16: the last batch of an epoch is short.
+NETWORK = dict(hidden_layer_sizes=(9, 5), batch_size=16, alpha=0.01, random_state=3)
+EPOCHS = dict(max_iter=50, tol=0.0, n_iter_no_change=1000)
+
+dense_or_sparse = pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", "sparse"])
+# All four kinds of data, two of them in a full run only.
+every_kind = pytest.mark.parametrize(
+    "is_sparse, weighted",
+    [
+        pytest.param(False, False, id="dense-unweighted"),
+        pytest.param(True, True, id="sparse-weighted"),
+        pytest.param(False, True, id="dense-weighted", marks=pytest.mark.slow),
+        pytest.param(True, False, id="sparse-unweighted", marks=pytest.mark.slow),
+    ],
+)
+batch_may_be_clipped = pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_blas_thread():
+    """Problems as small as these only lose by more, most of all on a busy machine."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+def fit_both(ours, X, y, sample_weight=None):
+    """Fit ours and scikit-learn's twin of it on the same data."""
+    theirs = scikit_learn_twin(ours)
+    ours.fit(X, y, sample_weight=sample_weight)
+    theirs.fit(X, y, sample_weight=sample_weight)
+    return ours, theirs
+
+
+def assert_parity(ours, theirs, X):
+    """Loss curve, weights and predictions agree to the promised tolerances."""
+    curve, expected = ours.loss_curve_, theirs.loss_curve_
+    assert len(curve) == len(expected)
+    assert_allclose(curve[:5], expected[:5], rtol=1e-9, atol=0)
+    assert_allclose(curve, expected, rtol=1e-6, atol=0)
+    assert_same_network(ours, theirs)
+    assert_same_predictions(ours, theirs, X)
+
+
+def assert_same_network(ours, theirs, atol=1e-6):
+    for name in ("coefs_", "intercepts_"):
+        for a, b in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+            assert a.dtype == b.dtype
+            assert_allclose(a, b, rtol=0, atol=atol)
+
+
+def assert_same_predictions(ours, theirs, X, rtol=1e-5):
+    actual, expected = predictions(ours, X), predictions(theirs, X)
+    assert actual.keys() == expected.keys()
+    for method, value in expected.items():
+        assert actual[method].dtype == value.dtype
+        if method == "predict" and hasattr(theirs, "classes_"):
+            assert_array_equal(actual[method], value)
+        elif method == "predict_log_proba":
+            # scikit-learn takes the logarithm of a rounded 1 - p, ours starts from the
+            # logits: they can agree only where p is far from the roundoff.
+            sound = expected["predict_proba"] > 1e-8
+            assert np.isfinite(actual[method]).all()
+            assert_allclose(actual[method][sound], value[sound], rtol=rtol, atol=rtol)
+        else:
+            assert_allclose(actual[method], value, rtol=rtol, atol=rtol)
+
+
+def assert_same_attributes(ours, theirs, rtol=1e-6):
+    """Every public attribute of scikit-learn's exists, with the same type and value."""
+    actual, expected = fitted_attributes(ours), fitted_attributes(theirs)
+    assert expected.keys() <= actual.keys()
+    for name, value in expected.items():
+        if name in ("coefs_", "intercepts_"):
+            continue  # compared with a tolerance of their own
+        if isinstance(value, (str, np.ndarray)) or value is None:
+            assert_array_equal(actual[name], value, err_msg=name)
+        else:
+            # scikit-learn has np.float64, a float, where ours may be a float.
+            assert isinstance(actual[name], float if isinstance(value, float) else type(value))
+            assert_allclose(actual[name], value, rtol=rtol, err_msg=name)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("problem", PROBLEMS)
+@every_kind
+@pytest.mark.filterwarnings("ignore:divide by zero encountered in log")  # scikit-learn's
+def test_stochastic_training(activation, solver, problem, is_sparse, weighted):
+    X, y = make_problem(problem, is_sparse=is_sparse)
+    weight = sample_weights(len(y)) if weighted else None
+    params = {**NETWORK, **EPOCHS, **SOLVERS[solver], "activation": activation}
+    if problem == "poisson":
+        params["learning_rate_init"] /= 4
+    ours, theirs = fit_both(estimator_for(problem, **params), X, y, weight)
+    assert len(theirs.loss_curve_) == 50
+    assert theirs.loss_curve_[-1] < theirs.loss_curve_[0]  # it does train
+    assert_parity(ours, theirs, X)
+    if solver == "adaptive":
+        assert theirs._optimizer.learning_rate < params["learning_rate_init"] / 20
+
+
+# Strong L2 and one hidden layer: two runs that differ by roundoff stay together for
+# more iterations than are asked for here (with relu no such problem stays so for ever).
+LBFGS = dict(solver="lbfgs", hidden_layer_sizes=(6,), alpha=3.0, tol=1e-7, random_state=3)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("problem", PROBLEMS)
+@every_kind
+def test_lbfgs(activation, problem, is_sparse, weighted):
+    X, y = make_problem(problem, is_sparse=is_sparse)
+    weight = sample_weights(len(y)) if weighted else None
+    estimator = estimator_for(problem, activation=activation, max_iter=60, **LBFGS)
+    ours, theirs = fit_both(estimator, X, y, weight)
+    assert abs(ours.loss_ - theirs.loss_) <= 1e-6
+    assert_same_predictions(ours, theirs, X, rtol=1e-3)
+
+
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_lbfgs_converged(activation, problem):
+    X, y = make_problem(problem)
+    params = {**LBFGS, "alpha": 5.0, "max_iter": 500}
+    ours, theirs = fit_both(estimator_for(problem, activation=activation, **params), X, y)
+    assert theirs.n_iter_ < 500 and ours.n_iter_ < 500
+    assert abs(ours.loss_ - theirs.loss_) <= 1e-6
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_lbfgs_first_iterations(activation, problem):
+    X, y = make_problem(problem)
+    params = {**LBFGS, "hidden_layer_sizes": (9, 5), "alpha": 0.01, "max_iter": 8}
+    ours, theirs = fit_both(estimator_for(problem, activation=activation, **params), X, y)
+    assert_allclose(ours.loss_, theirs.loss_, rtol=1e-9)
+    assert_same_network(ours, theirs)
+    assert_same_predictions(ours, theirs, X)
+    assert_same_attributes(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        dict(solver="sgd", learning_rate="invscaling", power_t=0.2),
+        dict(solver="sgd", learning_rate="invscaling", batch_size=57),
+        dict(solver="sgd", momentum=0.0),
+        dict(solver="sgd", momentum=0.5, alpha=0.0),
+        dict(solver="sgd", learning_rate_init=np.float32(0.05)),
+        dict(beta_1=0.5, beta_2=0.9, epsilon=1e-3),
+        dict(beta_1=0.0, beta_2=0.0),
+        dict(shuffle=False),
+        dict(shuffle=False, solver="sgd"),
+        dict(batch_size=1),
+        dict(batch_size=19),
+        dict(batch_size=57),
+        dict(batch_size=56),
+        dict(batch_size="auto"),
+        dict(hidden_layer_sizes=33),
+        dict(hidden_layer_sizes=[4, 8, 6]),
+        dict(hidden_layer_sizes=np.array([17, 3])),
+        dict(hidden_layer_sizes=()),
+        dict(hidden_layer_sizes=(1,)),
+        dict(random_state=np.random.RandomState(8)),
+        dict(alpha=10.0),
+        dict(tol=0.02, n_iter_no_change=3),
+        dict(tol=0.02, n_iter_no_change=3, learning_rate="adaptive", solver="sgd"),
+        dict(n_iter_no_change=np.inf, tol=1e9),
+        dict(early_stopping=True, validation_fraction=0.3),
+        dict(early_stopping=True, n_iter_no_change=2, tol=0.01),
+        dict(early_stopping=True, solver="sgd", learning_rate="adaptive", n_iter_no_change=2),
+        dict(early_stopping=True, shuffle=False, batch_size=7),
+    ],
+    ids=lambda params: ",".join(f"{k}={v}" for k, v in params.items())[:60],
+)
+@pytest.mark.parametrize("problem", ["multiclass", "regression"])
+def test_parameters(problem, params):
+    """Every parameter does what it does in scikit-learn; attributes agree, too."""
+    X, y = make_problem(problem)
+    params = {**NETWORK, "learning_rate_init": 0.01, "max_iter": 50, **params}
+    ours, theirs = fit_both(estimator_for(problem, **params), X, y)
+    assert theirs.n_iter_ >= 4
+    assert_parity(ours, theirs, X)
+    assert_same_attributes(ours, theirs)
+    assert_allclose(ours.score(X, y), theirs.score(X, y), rtol=1e-6)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@every_kind
+def test_early_stopping(problem, is_sparse, weighted):
+    X, y = make_problem(problem, n_samples=120, is_sparse=is_sparse)
+    weight = sample_weights(len(y)) if weighted else None
+    params = dict(early_stopping=True, validation_fraction=0.25, n_iter_no_change=5)
+    params = {**NETWORK, "learning_rate_init": 0.02, "max_iter": 50, **params}
+    ours, theirs = fit_both(estimator_for(problem, **params), X, y, weight)
+    assert_parity(ours, theirs, X)
+    assert_same_attributes(ours, theirs)
+    assert ours.best_validation_score_ == max(ours.validation_scores_)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_warm_start(solver, problem):
+    X, y = make_problem(problem)
+    params = dict(solver=solver, hidden_layer_sizes=(9, 5), random_state=3, warm_start=True)
+    if solver != "lbfgs":
+        params |= dict(learning_rate_init=0.005, batch_size=16)
+    ours, theirs = fit_both(estimator_for(problem, max_iter=5, **params), X, y)
+    for max_iter in (3, 6):
+        for estimator in (ours, theirs):
+            estimator.set_params(max_iter=max_iter).fit(X[::-1], y[::-1])
+        if solver != "lbfgs":
+            assert_parity(ours, theirs, X)
+        assert_same_network(ours, theirs)
+        assert_same_attributes(ours, theirs)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("problem", PROBLEMS)
+@dense_or_sparse
+@batch_may_be_clipped
+def test_partial_fit(solver, problem, is_sparse):
+    """Chunks of different sizes, weighted and not, then on from there."""
+    X, y = make_problem(problem, n_samples=90, is_sparse=is_sparse)
+    params = {**NETWORK, **SOLVERS[solver], "learning_rate_init": 0.005}
+    ours = estimator_for(problem, **params)
+    theirs = scikit_learn_twin(ours)
+    classes = {}
+    if hasattr(ours, "predict_proba"):
+        classes = {"classes": np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)}
+    for start, stop in [(0, 20), (20, 27), (27, 90), (0, 90), (5, 6), (0, 90)]:
+        chunk = slice(start, stop)
+        weight = sample_weights(stop - start) if start else None
+        for estimator in (ours, theirs):
+            estimator.partial_fit(X[chunk], y[chunk], sample_weight=weight, **classes)
+        classes = {}
+        assert_parity(ours, theirs, X)
+    assert_same_attributes(ours, theirs)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("problem", ["binary", "multiclass", "multioutput"])
+def test_partial_fit_after_fit_and_fit_after_partial_fit(solver, problem):
+    X, y = make_problem(problem)
+    params = {**NETWORK, **SOLVERS[solver], "max_iter": 4, "learning_rate_init": 0.01}
+    ours, theirs = fit_both(estimator_for(problem, **params), X, y)
+    for _ in range(3):
+        ours.partial_fit(X[:30], y[:30])
+        theirs.partial_fit(X[:30], y[:30])
+        assert_parity(ours, theirs, X)
+    ours.fit(X, y)
+    theirs.fit(X, y)
+    assert_parity(ours, theirs, X)
+    assert_same_attributes(ours, theirs)
+
+
+@pytest.mark.parametrize("params", [{}, {"early_stopping": True}, {"solver": "lbfgs"}])
+def test_random_state_is_drawn_from_as_often(params):
+    """A RandomState that is passed in is left where scikit-learn leaves it."""
+    X, y = make_problem("multiclass")
+    ours = estimator_for("multiclass", random_state=np.random.RandomState(5), max_iter=3)
+    ours.set_params(**params)
+    ours, theirs = fit_both(ours, X, y)
+    assert ours.random_state.randint(2**31) == theirs.random_state.randint(2**31)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("problem", PROBLEMS)
+@dense_or_sparse
+def test_float32(activation, problem, is_sparse):
+    """float32 input trains in float32, as in scikit-learn, to float32's accuracy."""
+    X, y = make_problem(problem, is_sparse=is_sparse)
+    params = {**NETWORK, "max_iter": 10, "learning_rate_init": 0.005}
+    ours, theirs = fit_both(
+        estimator_for(problem, activation=activation, **params), X.astype(np.float32), y
+    )
+    assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-4)
+    assert_same_network(ours, theirs, atol=1e-4)
+    actual, expected = predictions(ours, X.astype(np.float32)), predictions(
+        theirs, X.astype(np.float32)
+    )
+    for method, value in expected.items():
+        assert actual[method].dtype == value.dtype
+        if method != "predict" or not hasattr(theirs, "classes_"):
+            assert_allclose(actual[method], value, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_float32_lbfgs(problem):
+    """L-BFGS on float32 input ends in float64, as in scikit-learn."""
+    X, y = make_problem(problem)
+    params = {**LBFGS, "max_iter": 5, "activation": "tanh"}
+    ours, theirs = fit_both(estimator_for(problem, **params), X.astype(np.float32), y)
+    assert_allclose(ours.loss_, theirs.loss_, rtol=1e-5)
+    assert_same_network(ours, theirs, atol=1e-3)
+    assert_same_predictions(ours, theirs, X.astype(np.float32), rtol=1e-2)
+
+
+@st.composite
+def trainings(draw):
+    """Any small problem, network and way to train it."""
+    size = st.integers(1, 40)
+    problem = draw(st.sampled_from(PROBLEMS))
+    data = dict(
+        n_samples=draw(st.integers(8, 40)),
+        n_features=draw(size),
+        is_sparse=draw(st.booleans()),
+        seed=draw(st.integers(0, 99)),
+    )
+    params = dict(
+        hidden_layer_sizes=draw(st.lists(size, max_size=3)),
+        activation=draw(st.sampled_from(ACTIVATIONS)),
+        learning_rate_init=1e-3,
+        batch_size=draw(st.integers(1, 40)),
+        alpha=draw(st.sampled_from([0.0, 1e-4, 0.3])),
+        shuffle=draw(st.booleans()),
+        max_iter=3,
+        random_state=draw(st.integers(0, 99)),
+    )
+    if draw(st.booleans()):
+        params["solver"] = "sgd"
+        params["nesterovs_momentum"] = draw(st.booleans())
+        params["learning_rate"] = draw(st.sampled_from(["constant", "invscaling"]))
+    return problem, data, params, draw(st.booleans())
+
+
+@given(trainings())
+@batch_may_be_clipped
+def test_any_shape(training):
+    """Widths and batches that fill no register tile, one-unit layers, no hidden layer."""
+    problem, data, params, weighted = training
+    X, y = make_problem(problem, **data)
+    weight = sample_weights(len(y)) if weighted else None
+    ours, theirs = fit_both(estimator_for(problem, **params), X, y, weight)
+    assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9, atol=0)
+    assert_same_network(ours, theirs)
+
+
+def messages(estimator, *args, **kwargs):
+    """Category and text of the warnings that a fit issues."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator.fit(*args, **kwargs)
+    return [(w.category, str(w.message)) for w in caught]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        dict(max_iter=2),
+        dict(max_iter=2, batch_size=500),
+        dict(max_iter=500, tol=0.5, n_iter_no_change=1),
+        dict(solver="lbfgs", max_iter=2, random_state=0),
+        dict(solver="lbfgs", max_fun=3, random_state=0),
+    ],
+)
+@pytest.mark.parametrize("column", [False, True], ids=["1d", "column"])
+@pytest.mark.parametrize("problem", ["multiclass", "regression"])
+def test_warnings(problem, params, column):
+    """The same warnings: not converged, batch size clipped, y a column."""
+    X, y = make_problem(problem)
+    y = y[:, None] if column else y
+    ours = estimator_for(problem, **params)
+    assert messages(ours, X, y) == messages(scikit_learn_twin(ours), X, y)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        dict(max_iter=4),
+        dict(max_iter=200, tol=0.05, n_iter_no_change=2),
+        dict(max_iter=4, early_stopping=True),
+        dict(max_iter=30, solver="sgd", learning_rate="adaptive", tol=1.0, n_iter_no_change=1),
+    ],
+)
+@pytest.mark.parametrize("problem", ["multiclass", "regression"])
+def test_verbose(problem, params, capsys):
+    """The same lines, with the same numbers to roundoff."""
+    X, y = make_problem(problem)
+    ours = estimator_for(problem, random_state=0, verbose=True, **params)
+    ours.fit(X, y)
+    actual = capsys.readouterr().out
+    scikit_learn_twin(ours).fit(X, y)
+    expected = capsys.readouterr().out
+    number = r"\d+\.\d+"
+    assert re.sub(number, "#", actual) == re.sub(number, "#", expected)
+    assert actual.count("Iteration") >= 4
+    values = [[float(v) for v in re.findall(number, text)] for text in (actual, expected)]
+    assert_allclose(*values, atol=2e-8)
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_methods_and_tags(Estimator):
+    """Every public method and every tag of scikit-learn's."""
+    theirs = scikit_learn_twin(Estimator())
+    for name in dir(theirs):
+        if not name.startswith("_"):
+            assert hasattr(Estimator(), name), name
+    assert Estimator().__sklearn_tags__() == theirs.__sklearn_tags__()
+
+
+def test_dense_and_sparse_agree():
+    X, y = make_problem("multiclass", is_sparse=True)
+    params = {**NETWORK, "max_iter": 20}
+    sparse_fit = estimator_for("multiclass", **params).fit(X, y)
+    dense_fit = estimator_for("multiclass", **params).fit(as_array(X), y)
+    assert_same_network(sparse_fit, dense_fit, atol=1e-10)
+    for fitted in (sparse_fit, dense_fit):
+        assert_allclose(fitted.predict_proba(X), fitted.predict_proba(as_array(X)), rtol=1e-9)

@@ -1,0 +1,304 @@
+"""Schedules, stopping and best weights, on scripted trainers and by scikit-learn's own rules."""
+
+import numpy as np
+import pytest
+import sklearn.neural_network
+from numpy.testing import assert_array_equal
+from scipy.optimize import rosen, rosen_der
+from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
+from sklearn.utils import shuffle
+
+from fastnn.kernels.optimizers import Optimizer
+from fastnn.training import Progress, Schedule, StochasticFit, minimize_lbfgs
+
+EPOCHS = np.arange(1.0, 21.0)
+# Losses, or scores with the sign turned, of twenty epochs.
+COURSES = {
+    "falling": 1 / EPOCHS,
+    "stalling": np.maximum(1 / EPOCHS, 0.2),
+    "rising": EPOCHS,
+    "noisy": np.random.default_rng(0).uniform(0.1, 1.0, 20),
+    "infinite at first": np.concatenate([[np.inf, np.inf], np.linspace(2, 1, 18)]),
+}
+
+
+class ScriptedTrainer:
+    """Gives the losses it is told to, or raises them; params[0] counts its epochs."""
+
+    def __init__(self, params, losses):
+        self.params, self.losses, self.orders = params, iter(losses), []
+
+    def train_epoch(self, order):
+        self.orders.append(order.copy())
+        loss = next(self.losses)
+        if isinstance(loss, BaseException):
+            raise loss
+        self.params[0] += 1
+        if np.isnan(loss):
+            self.params[1] = np.nan
+        return loss
+
+
+def sgd(rate=0.1):
+    return Optimizer("sgd", 2, np.float64, learning_rate=rate)
+
+
+def scripted_fit(losses, scores=None, **settings):
+    """A StochasticFit over scripted losses and, if given, scripted validation scores."""
+    params = np.zeros(2)
+    trainer = ScriptedTrainer(params, losses)
+    script = None if scores is None else iter(scores)
+    fit = StochasticFit(
+        lambda: trainer,
+        params,
+        settings.pop("optimizer", sgd()),
+        rows=settings.pop("rows", np.arange(5)),
+        schedule=settings.pop("schedule", Schedule("constant", 0.1, 0.5)),
+        progress=settings.pop("progress", Progress()),
+        score=None if scores is None else lambda params: next(script),
+        **settings,
+    )
+    return fit, trainer
+
+
+# ---- stopping --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_iter_no_change", [1, 3, np.inf])
+@pytest.mark.parametrize("tol", [0.0, 1e-3, 0.3])
+@pytest.mark.parametrize("course", COURSES)
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_stops_where_scikit_learn_does(early_stopping, course, tol, n_iter_no_change):
+    values = COURSES[course].tolist()
+    theirs = sklearn.neural_network.MLPClassifier(tol=tol)
+    theirs.loss_curve_, theirs.validation_scores_, theirs._no_improvement_count = [], [], 0
+    theirs.best_loss_, theirs.best_validation_score_ = np.inf, -np.inf
+    theirs.coefs_ = theirs.intercepts_ = []
+    theirs._score = lambda X, y, sample_weight: -theirs.loss_curve_[-1]
+    for value in values:
+        theirs.loss_curve_.append(value)
+        theirs._update_no_improvement_count(early_stopping, None, None, None)
+        if theirs._no_improvement_count > n_iter_no_change:
+            break
+
+    scores = [-value for value in values] if early_stopping else None
+    fit, _ = scripted_fit(values, scores, tol=tol, n_iter_no_change=n_iter_no_change)
+    outcome = fit.run(len(values), np.random.RandomState(0))
+    assert fit.progress.losses == theirs.loss_curve_
+    assert fit.progress.no_improvement_count == theirs._no_improvement_count
+    stopped = theirs._no_improvement_count > n_iter_no_change
+    assert outcome == ("converged" if stopped else "max_iter")
+    if early_stopping:
+        assert fit.progress.scores == theirs.validation_scores_
+        assert fit.progress.best_score == theirs.best_validation_score_
+    else:
+        assert fit.progress.best_loss == theirs.best_loss_
+
+
+def test_progress_goes_on_over_runs():
+    """A run continues the counts of the last one, as warm_start and partial_fit want."""
+    progress = Progress()
+    for loss in [3.0, 3.0, 3.0]:
+        scripted_fit([loss], progress=progress)[0].run(1, np.random.RandomState(0))
+    assert progress.losses == [3.0, 3.0, 3.0]
+    assert progress.no_improvement_count == 2
+    assert progress.t == 15
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_verbose_lines(verbose, capsys):
+    fit, _ = scripted_fit([1.0, 1.0, 1.0], tol=0.5, n_iter_no_change=1, verbose=verbose)
+    fit.run(9, np.random.RandomState(0))
+    lines = capsys.readouterr().out.splitlines()
+    expected = [f"Iteration {k}, loss = 1.00000000" for k in (1, 2, 3)]
+    stopping = "Training loss did not improve more than tol=0.500000 for 1 consecutive epochs."
+    assert lines == ([*expected, f"{stopping} Stopping."] if verbose else [])
+
+
+# ---- best weights ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scores", "best_epoch"),
+    [
+        ([0.1, 0.5, 0.4, 0.5, 0.3], 2),
+        ([0.1, np.nan, 0.4, np.nan, np.nan], 3),
+        ([np.nan, np.nan, 0.2, 0.1, np.nan], 3),
+        ([-np.inf, -5.0, np.nan, -6.0, -7.0], 2),
+        ([np.nan] * 5, 0),
+    ],
+)
+def test_weights_of_the_best_score_are_restored(scores, best_epoch):
+    fit, _ = scripted_fit([1.0] * 5, scores)
+    fit.run(5, np.random.RandomState(0))
+    assert fit.params[0] == best_epoch
+    assert_array_equal(fit.progress.scores, scores)
+
+
+@pytest.mark.parametrize("first", [0.7, -np.inf])
+def test_nan_scores_count_as_no_improvement(first):
+    fit, _ = scripted_fit([1.0] * 9, [first] + [np.nan] * 8, n_iter_no_change=3)
+    assert fit.run(9, np.random.RandomState(0)) == "converged"
+    assert len(fit.progress.scores) == 5
+
+
+def test_earlier_best_survives_worse_run():
+    """After a warm start, the weights of an earlier best score are kept if none is better."""
+    fit, _ = scripted_fit([1.0] * 3, [0.2, 0.1, np.nan], progress=Progress(best_score=0.9))
+    fit.run(3, np.random.RandomState(0))
+    assert fit.params[0] == 0 and fit.progress.best_score == 0.9
+
+
+def test_diverged_training_ends_at_once():
+    fit, trainer = scripted_fit([1.0, np.nan, 1.0])
+    assert fit.run(3, np.random.RandomState(0)) == "diverged"
+    assert len(trainer.orders) == 2
+    fit, trainer = scripted_fit([1.0, np.nan, 1.0], [0.5, np.nan, 0.9])
+    assert fit.run(3, np.random.RandomState(0)) == "diverged"
+    assert_array_equal(fit.params, [1.0, 0.0])
+
+
+def test_infinite_loss_with_finite_weights_goes_on():
+    fit, _ = scripted_fit([np.inf, 2.0, 1.0])
+    assert fit.run(3, np.random.RandomState(0)) == "max_iter"
+    assert fit.progress.best_loss == 1.0
+
+
+# ---- interruption ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n_epochs", "scores", "expected"),
+    [(2, None, 2), (0, None, 0), (3, [0.1, 0.9, 0.5], 2), (0, [], 0)],
+)
+def test_interrupted(n_epochs, scores, expected):
+    fit, _ = scripted_fit([1.0] * n_epochs + [KeyboardInterrupt()], scores)
+    fit.params[1] = 7.0
+    assert fit.run(9, np.random.RandomState(0)) == "interrupted"
+    assert_array_equal(fit.params, [expected, 7.0])
+
+
+def test_interrupted_inside_the_first_epoch_keeps_what_it_learned():
+    """Before there is a validation score, the weights are those reached so far."""
+    fit, trainer = scripted_fit([], [])
+
+    def learn_and_raise(order):
+        fit.params[0] = 0.5
+        raise KeyboardInterrupt
+
+    trainer.train_epoch = learn_and_raise
+    assert fit.run(9, np.random.RandomState(0)) == "interrupted"
+    assert fit.params[0] == 0.5
+
+
+def test_interrupted_while_compiling():
+    fit, _ = scripted_fit([])
+
+    def compile_and_raise():
+        raise KeyboardInterrupt
+
+    fit.make_trainer = compile_and_raise
+    assert fit.run(9, np.random.RandomState(0)) == "interrupted"
+    assert minimize_lbfgs(compile_and_raise, np.ones(2), tol=0.1, max_iter=5, max_fun=5).interrupted
+
+
+def test_other_exceptions_pass_through():
+    fit, _ = scripted_fit([1.0, MemoryError("no room")])
+    with pytest.raises(MemoryError, match="no room"):
+        fit.run(9, np.random.RandomState(0))
+
+
+# ---- order and schedules ---------------------------------------------------------------
+
+
+def test_orders_are_those_of_scikit_learn():
+    """Each epoch shuffles the order of the last, with the draws of sklearn.utils.shuffle."""
+    rows = np.array([3, 1, 4, 15, 9, 2, 6])
+    fit, trainer = scripted_fit([1.0] * 4, rows=rows, n_iter_no_change=9)
+    fit.run(4, np.random.RandomState(5))
+    random_state, expected = np.random.RandomState(5), rows
+    for order in trainer.orders:
+        expected = shuffle(expected, random_state=random_state)
+        assert order.dtype == np.int64
+        assert_array_equal(order, expected)
+
+
+def test_orders_without_shuffling():
+    rows = np.array([3, 1, 4])
+    fit, trainer = scripted_fit([1.0] * 2, rows=rows, shuffle=False)
+    fit.run(2, np.random.RandomState(5))
+    assert_array_equal(trainer.orders, [rows, rows])
+
+
+@pytest.mark.parametrize("power_t", [0.0, 0.25, 0.5, 2.0])
+@pytest.mark.parametrize("kind", ["constant", "invscaling", "adaptive"])
+def test_schedules_are_those_of_scikit_learn(kind, power_t):
+    theirs = SGDOptimizer([np.zeros(1)], 0.3, kind, power_t=power_t)
+    ours, optimizer = Schedule(kind, 0.3, power_t), sgd(0.3)
+    for t in range(10, 400, 10):
+        theirs.iteration_ends(t)
+        ours.end_epoch(optimizer, t)
+        assert optimizer.learning_rate == theirs.learning_rate
+        if t % 30 == 0:
+            stop, _ = ours.end_plateau(optimizer)
+            assert stop == theirs.trigger_stopping("", False)
+            assert optimizer.learning_rate == theirs.learning_rate
+
+
+def test_adaptive_rate_falls_until_it_is_too_small(capsys):
+    optimizer = sgd(1e-4)
+    fit, _ = scripted_fit(
+        [1.0] * 99,
+        optimizer=optimizer,
+        schedule=Schedule("adaptive", 1e-4, 0.5),
+        n_iter_no_change=2,
+        verbose=True,
+    )
+    assert fit.run(99, np.random.RandomState(0)) == "converged"
+    assert optimizer.learning_rate == pytest.approx(1e-4 / 5**3)
+    out = capsys.readouterr().out
+    assert out.count("Setting learning rate to") == 3
+    assert out.endswith("Learning rate too small. Stopping.\n")
+
+
+# ---- L-BFGS ----------------------------------------------------------------------------
+
+
+def rosenbrock(x):
+    return rosen(x), rosen_der(x)
+
+
+def test_lbfgs_finds_the_minimum():
+    result = minimize_lbfgs(lambda: rosenbrock, np.zeros(4), tol=1e-8, max_iter=500, max_fun=5000)
+    np.testing.assert_allclose(result.params, np.ones(4), atol=1e-5)
+    assert result.status == 0 and not result.interrupted
+    assert result.loss == rosen(result.params)
+
+
+@pytest.mark.parametrize("limit", [{"max_iter": 3}, {"max_fun": 5}])
+def test_lbfgs_limits(limit):
+    limits = {"max_iter": 500, "max_fun": 5000} | limit
+    result = minimize_lbfgs(lambda: rosenbrock, np.zeros(4), tol=1e-8, **limits)
+    assert result.status == 1
+    assert result.n_iter <= min(limits.values())
+
+
+@pytest.mark.parametrize("n_calls", [0, 1, 12])
+def test_lbfgs_interrupted_is_at_the_last_iteration(n_calls):
+    values = []
+
+    def interrupted(x):
+        if len(values) == n_calls:
+            raise KeyboardInterrupt
+        values.append(rosen(x))
+        return rosenbrock(x)
+
+    start = np.full(4, -1.0)
+    result = minimize_lbfgs(lambda: interrupted, start, tol=1e-8, max_iter=99, max_fun=99)
+    assert result.interrupted
+    if n_calls < 2:
+        assert_array_equal(result.params, start)
+        assert result.n_iter == 0
+    else:
+        assert 0 < result.n_iter < n_calls
+        assert result.loss == rosen(result.params) == min(values)
