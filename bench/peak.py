@@ -8,7 +8,6 @@ hide the latency, few enough for the registers of AVX2. Each core runs its own c
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from time import perf_counter
 
 import llvmlite.binding as llvm
@@ -71,7 +70,6 @@ def run_chains(scalar, n_iterations):
     return fma_chains(scalar, n_iterations)
 
 
-@cache
 def measure(dtype, n_threads=None):
     """Billions of floating-point operations a second, the best of a few runs.
 

@@ -20,7 +20,12 @@ from fastnn.parameters import (
     warn_ignored_parameters,
 )
 from fastnn.training import Progress, Schedule, StochasticFit, minimize_lbfgs
-from fastnn.validation import check_prediction_data, check_sample_weight, check_training_data
+from fastnn.validation import (
+    check_prediction_data,
+    check_representable,
+    check_sample_weight,
+    check_training_data,
+)
 
 # What only the stochastic solvers set; a fit from scratch leaves none of an older one.
 STOCHASTIC_ATTRIBUTES = (
@@ -69,6 +74,8 @@ class BaseMultilayerPerceptron(BaseEstimator):
             network, params = self._begin(data, hidden_units)
         else:
             network, params = self._continue(data, hidden_units)
+        check_representable(data.X, params.dtype, "X")
+        check_representable(data.y, params.dtype, "y")
         run = None
         if self.solver in STOCHASTIC_SOLVERS:
             run = self._fit_stochastic(network, params, data, incremental)
@@ -414,6 +421,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
                 f"{network.layer_units[0]} features as input, the rows of coefs_[0]."
             )
+        check_representable(X, params.dtype, "X")
         return self._backend().forward(network, params, X, link=link)
 
     def _loss_grad_lbfgs(

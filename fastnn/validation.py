@@ -85,6 +85,18 @@ def kernel_ready(X):
     return X
 
 
+def check_representable(values, dtype, input_name):
+    """Raise ValueError if float64 values are too large for a network in float32."""
+    stored = values.data if sparse.issparse(values) else values
+    if stored.dtype != np.float64 or dtype != np.float32 or stored.size == 0:
+        return
+    if max(stored.max(), -stored.min()) > np.finfo(np.float32).max:
+        raise ValueError(
+            f"Input {input_name} contains infinity or a value too large for dtype('float32'), "
+            "the precision of this network. Scale the data, or train with dtype='float64'."
+        )
+
+
 def _check_indices(X):
     # Compiled code would read and write wherever a wrong index points.
     n_rows, n_features = X.shape

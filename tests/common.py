@@ -86,9 +86,7 @@ def predictions(estimator, X):
 
 def assert_same_model(a, b, X):
     """Assert that two fitted estimators have the same bits."""
-    for left, right in zip(
-        [*a.coefs_, *a.intercepts_], [*b.coefs_, *b.intercepts_], strict=True
-    ):
+    for left, right in zip([*a.coefs_, *a.intercepts_], [*b.coefs_, *b.intercepts_], strict=True):
         assert left.dtype == right.dtype
         np.testing.assert_array_equal(left, right)
     np.testing.assert_equal(predictions(a, X), predictions(b, X))

@@ -438,3 +438,21 @@ def test_input_is_not_changed(problem):
             pairs.append((before[0], data))
         for a, b in pairs:
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_beyond_the_precision_of_the_network(is_sparse):
+    """What does not fit the network's precision is no silent infinity."""
+    X, y = make_problem("regression", is_sparse=is_sparse)
+    model = estimator_for("regression", dtype="float32", max_iter=2, random_state=0).fit(X, y)
+    before = model.predict(X)
+    large = X.copy()
+    large[0, 0] = -1e300
+    message = r"Input X contains infinity or a value too large for dtype\('float32'\)"
+    for call in (model.predict, lambda X: model.fit(X, y), lambda X: model.partial_fit(X, y)):
+        with pytest.raises(ValueError, match=message):
+            call(large)
+    with pytest.raises(ValueError, match="Input y contains infinity or a value too large"):
+        model.fit(X, y * 1e300)
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert np.isfinite(estimator_for("regression", max_iter=1).fit(X, y).predict(X)).all()

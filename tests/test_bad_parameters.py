@@ -117,5 +117,3 @@ def test_impossible_validation_fraction(fraction, problem):
         message = "validation set is too small|train set will be empty|test_size"
         assert_raises_as_scikit_learn(lambda: ours.fit(X, y), lambda: theirs.fit(X, y), message)
         ours.set_params(early_stopping=False, validation_fraction=0.1)
-
-

@@ -85,9 +85,7 @@ def test_cross_val_predict(digits):
     assert proba.shape == (len(y), 10)
     assert_allclose(proba.sum(axis=1), 1)
     assert np.mean(proba.argmax(axis=1) == y) > 0.8
-    in_two_processes = cross_val_predict(
-        pipeline, X, y, cv=3, method="predict_proba", n_jobs=2
-    )
+    in_two_processes = cross_val_predict(pipeline, X, y, cv=3, method="predict_proba", n_jobs=2)
     assert_array_equal(proba, in_two_processes)
 
 

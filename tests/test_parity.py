@@ -313,8 +313,9 @@ def test_float32(activation, problem, is_sparse):
     )
     assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-4)
     assert_same_network(ours, theirs, atol=1e-4)
-    actual, expected = predictions(ours, X.astype(np.float32)), predictions(
-        theirs, X.astype(np.float32)
+    actual, expected = (
+        predictions(ours, X.astype(np.float32)),
+        predictions(theirs, X.astype(np.float32)),
     )
     for method, value in expected.items():
         assert actual[method].dtype == value.dtype

@@ -13,7 +13,7 @@ CHUNK_ELEMENTS = 1 << 20
 def _square_sum_places(layers):
     """One array for the square sums of all layers, and its part for each layer."""
     counts = [-(-layer.n_in // units.SEGMENT) for layer in layers]
-    sums = np.zeros(sum(counts))
+    sums = np.zeros(sum(counts))  # (segments of all layers,)
     return sums, np.split(sums, np.cumsum(counts)[:-1])
 
 
@@ -35,10 +35,10 @@ class Trainer:
         shared = Pass(
             network, params, data.X, batch_size, ordered=True, n_threads=n_threads, backward=True
         )
-        self.scalars = np.zeros(units.N_SCALARS)
+        self.scalars = np.zeros(units.N_SCALARS)  # (4,)
         self.scalars[units.ALPHA] = alpha
-        self.coefficients = np.zeros(units.N_COEFFICIENTS, params.dtype)
-        self.gradient = np.zeros_like(params)
+        self.coefficients = np.zeros(units.N_COEFFICIENTS, params.dtype)  # (8,)
+        self.gradient = np.zeros_like(params)  # (n_params,)
         self.plan = shared.plan
         self._add_begin(shared, data)
         self.plan.group()
@@ -121,8 +121,8 @@ class Objective:
 
     def __init__(self, network, data, *, alpha, dtype, n_threads):
         self.network, self.alpha = network, alpha
-        self.params = np.zeros(network.n_params, dtype)
-        self.gradient = np.zeros_like(self.params)
+        self.params = np.zeros(network.n_params, dtype)  # (n_params,)
+        self.gradient = np.zeros_like(self.params)  # (n_params,)
         data = _weights(data, dtype)
         self._keep = data
         self.n_rows = data.X.shape[0]
@@ -133,7 +133,7 @@ class Objective:
             network, self.params, data.X, self.rows, ordered=False, n_threads=n_threads,
             backward=True,
         )  # fmt: skip
-        self.scalars = np.zeros(units.N_SCALARS)
+        self.scalars = np.zeros(units.N_SCALARS)  # (4,)
         self.plan = shared.plan
         self.plan.group()
         self.plan.chain(tasks=1)
@@ -201,7 +201,7 @@ class CpuBackend:
         if rows is not None:
             rows = np.ascontiguousarray(rows, dtype=np.int64)
         n_rows = X.shape[0] if rows is None else len(rows)
-        out = np.zeros((n_rows, network.layer_units[-1]), params.dtype)
+        out = np.zeros((n_rows, network.layer_units[-1]), params.dtype)  # (n_rows, n_outputs)
         chunk = min(n_rows, _chunk_rows(network))
         shared = Pass(
             network, params, X, chunk, ordered=rows is not None, n_threads=self.n_threads,

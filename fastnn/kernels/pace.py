@@ -18,14 +18,15 @@ from fastnn.kernels.units import SKIP
 # Seconds that a slice should take, and one that tries the other number of threads.
 SLICE = 0.05
 TRIAL = 0.005
-# After so many slices the other number of threads is tried again.
-SLICES_BETWEEN_TRIALS = 32
+# A trial waits for so many seconds of work, and for so many times what the last one cost.
+FIRST_TRIAL = 0.02
+BETWEEN_TRIALS = 100
 # Floating point operations a second to expect of the first slice: few, so that it is short.
 FIRST_GUESS = 2e9
 # Floating point operations of a mini-batch below which threads are not worth a trial, and above
 # which they are the first choice. (To start and join two takes about 1.5 us, three times a step.)
 TOO_SMALL = 500_000
-LARGE = 3_000_000
+LARGE = 20_000_000
 
 
 class Pace:
@@ -43,38 +44,41 @@ class Pace:
     def __init__(self, plan, flops, n_threads):
         self.plan = plan
         self.n_threads = n_threads
-        self.may_choose = n_threads > 1 and flops >= TOO_SMALL and parallel_root_available()
+        self.may_choose = n_threads > 1 and flops >= TOO_SMALL
         self.team = n_threads if self.may_choose and flops >= LARGE else 1
         # Seconds of a mini-batch, by the last measurement on each number of threads.
         self.seconds = {self.team: flops / FIRST_GUESS}
-        self.slices = 0
+        self.worked = 0.0  # seconds since the last trial
+        self.wait = FIRST_TRIAL  # of these, before the next one
 
     def run(self, n_rows, batch_size, order=None):
         """Run all mini-batches of ``n_rows`` rows."""
         n_batches = -(-n_rows // batch_size)
         batch = 0
         while batch < n_batches:
-            team, length = self._next_slice()
+            is_trial = self.may_choose and self.worked >= self.wait
+            team = self.team if not is_trial else 1 if self.team > 1 else self.n_threads
+            if team > 1 and not parallel_root_available():
+                team, self.may_choose = 1, False
             seconds = self.seconds[self.team]
             begin = time.perf_counter()
             if seconds > 2 * SLICE:
                 count = 1
                 self._run_in_parts(n_rows, batch_size, batch, team, order)
             else:
-                count = min(max(1, int(length / (seconds + 1e-9))), n_batches - batch)
+                fitting = int((TRIAL if is_trial else SLICE) / (seconds + 1e-9))
+                count = min(max(1, fitting), n_batches - batch)
                 self.plan.run(n_rows, batch_size, (batch, batch + count), team, order=order)
-            self.seconds[team] = (time.perf_counter() - begin) / count
-            self.team = min(self.seconds, key=self.seconds.get)
+            self._record(team, time.perf_counter() - begin, count, is_trial)
             batch += count
 
-    def _next_slice(self):
-        """Threads and length of the next slice; the first one is a short trial too."""
-        self.slices += 1
-        if not self.may_choose or self.slices % SLICES_BETWEEN_TRIALS > 2:
-            return self.team, SLICE
-        if self.slices % SLICES_BETWEEN_TRIALS == 2:
-            return (self.n_threads if self.team == 1 else 1), TRIAL
-        return self.team, TRIAL
+    def _record(self, team, seconds, count, is_trial):
+        """Take a slice's time into account."""
+        self.seconds[team] = seconds / count
+        self.team = min(self.seconds, key=self.seconds.get)
+        self.worked += seconds
+        if is_trial:
+            self.worked, self.wait = 0.0, BETWEEN_TRIALS * seconds
 
     def _run_in_parts(self, n_rows, batch_size, batch, team, order):
         """Run one mini-batch group by group, and some tasks of a group at a time."""

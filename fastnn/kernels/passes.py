@@ -80,9 +80,9 @@ class Pass:
             sizes = np.diff(X.indptr)
             largest = np.partition(sizes, len(sizes) - self.rows)[len(sizes) - self.rows :]
             capacity = int(largest.sum(dtype=np.int64))
-            self.csr_start = np.zeros(self.rows + 1, np.int64)
-            self.csr_indices = np.zeros(capacity, np.int64)
-            self.csr_values = np.zeros(capacity, params.dtype)
+            self.csr_start = np.zeros(self.rows + 1, np.int64)  # (rows + 1,)
+            self.csr_indices = np.zeros(capacity, np.int64)  # (nnz,)
+            self.csr_values = np.zeros(capacity, params.dtype)  # (nnz,)
             return
         row_bytes, column_bytes = X.strides
         self.in_place = (
@@ -95,7 +95,8 @@ class Pass:
             self.input, self.input_stride = X, row_bytes // X.itemsize
         else:
             self.input_stride = padded(X.shape[1], params.itemsize)
-            self.input = np.zeros((self.rows, self.input_stride), params.dtype)
+            shape = (self.rows, self.input_stride)
+            self.input = np.zeros(shape, params.dtype)  # (rows, input_stride)
 
     def _pack_arrays(self, backward):
         """Room for the packed weights: forward where large, transposed for the deltas."""
@@ -180,8 +181,8 @@ class Pass:
     def add_output(self, data):
         """In a chain over rows: targets, the rows' losses, and the last layer's delta."""
         y = data.y
-        targets = np.zeros((self.rows, y.shape[1]), self.params.dtype)
-        self.row_loss = np.zeros(self.rows)
+        targets = np.zeros((self.rows, y.shape[1]), self.params.dtype)  # (rows, n_targets)
+        self.row_loss = np.zeros(self.rows)  # (rows,)
         self.add_gather(y, targets, y.shape[1])
         self.plan.add(
             catalog.output_unit(self.precision, self.network.loss),

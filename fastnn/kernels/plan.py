@@ -68,6 +68,7 @@ def run_task(chains, units, step, chain, task):
         call_unit(units[i, 0], units[i].ctypes.data + 8, step.ctypes.data, task)
 
 
+@cache
 def root(*, parallel):
     """The serial or the parallel root, compiled or loaded on first need."""
     name = "run_parallel" if parallel else "run_serial"

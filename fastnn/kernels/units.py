@@ -49,7 +49,7 @@ def row_number(state, i):
 
 def begin_step(step, task, weights_at, scalars_at, coefficients_at):
     # The weight of the mini-batch; nothing to train on where it is zero.
-    state = view(step, N_STEP, np.int64)
+    state = view(step, N_STEP, np.int64)  # (8,)
     rows = state[ROWS]
     total = float(rows)
     if weights_at != 0:
@@ -58,10 +58,10 @@ def begin_step(step, task, weights_at, scalars_at, coefficients_at):
         for r in range(rows):
             row = row_number(state, first + r)
             total += np.float64(view(weights_at, row + 1, real)[row])
-    scalars = view(scalars_at, N_SCALARS, np.float64)
+    scalars = view(scalars_at, N_SCALARS, np.float64)  # (4,)
     scalars[WEIGHT_SUM] = total
     state[SKIP] = 1 if total == 0.0 else 0
-    coefficients = view(coefficients_at, N_COEFFICIENTS, real)
+    coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (8,)
     coefficients[C_WEIGHT_SUM] = total
     coefficients[C_ALPHA] = scalars[ALPHA]
 
@@ -75,15 +75,15 @@ def gather(
 ):  # fmt: skip
     # target (rows, ld) = source rows in the mini-batch's order, cast.
     first, last = rows_of_task(step, task, block)
-    state = view(step, N_STEP, np.int64)
+    state = view(step, N_STEP, np.int64)  # (8,)
     start = state[ROW]
-    target = view(target_at, last * ld, real)
+    target = view(target_at, last * ld, real)  # (rows, ld)
     for r in range(first, last):
         row = row_number(state, start + r)
         out = target[r * ld : r * ld + n_columns]
         row_at = source_at + row * row_stride
         if column_stride == itemsize:
-            values = view(row_at, n_columns, source_type)
+            values = view(row_at, n_columns, source_type)  # (n_columns,)
             for j in range(n_columns):
                 out[j] = real(values[j])
         else:
@@ -93,13 +93,13 @@ def gather(
 
 def csr_starts(step, task, indptr_at, target_at):
     # target_start (rows + 1,): where each row of the mini-batch begins among its non-zeros.
-    state = view(step, N_STEP, np.int64)
+    state = view(step, N_STEP, np.int64)  # (8,)
     rows, start = state[ROWS], state[ROW]
-    target = view(target_at, rows + 1, np.int64)
+    target = view(target_at, rows + 1, np.int64)  # (rows + 1,)
     target[0] = 0
     for r in range(rows):
         row = row_number(state, start + r)
-        bounds = view(indptr_at, row + 2, index_type)
+        bounds = view(indptr_at, row + 2, index_type)  # (n + 1,)
         target[r + 1] = target[r] + np.int64(bounds[row + 1]) - np.int64(bounds[row])
 
 
@@ -109,12 +109,12 @@ def gather_csr(
 ):  # fmt: skip
     # The mini-batch's own CSR: column indices as int64, values cast.
     first, last = rows_of_task(step, task, block)
-    state = view(step, N_STEP, np.int64)
+    state = view(step, N_STEP, np.int64)  # (8,)
     start = state[ROW]
-    target_start = view(target_start_at, last + 1, np.int64)
+    target_start = view(target_start_at, last + 1, np.int64)  # (rows + 1,)
     for r in range(first, last):
         row = row_number(state, start + r)
-        bounds = view(indptr_at, row + 2, index_type)
+        bounds = view(indptr_at, row + 2, index_type)  # (n + 1,)
         begin_source, end_source = np.int64(bounds[row]), np.int64(bounds[row + 1])
         size = end_source - begin_source
         indices = view(indices_at, end_source, index_type)[begin_source:end_source]
@@ -133,7 +133,7 @@ def multiply(
 ):  # fmt: skip
     # C = init + A B for the task's rows of C. m or k zero: the mini-batch's rows. A moving
     # matrix holds all the data's rows: the mini-batch's begin at the step's first row.
-    state = view(step, N_STEP, np.int64)
+    state = view(step, N_STEP, np.int64)  # (8,)
     rows, start = state[ROWS], state[ROW]
     depth = k if k != 0 else rows
     first = task * block
@@ -156,11 +156,11 @@ def csr_matmul(
     # c (rows, ld) = bias + X W, one multiply-add of a row of W per non-zero, in order.
     first, last = rows_of_task(step, task, block)
     shift = c_moving * view(step, N_STEP, np.int64)[ROW]
-    starts = view(start_at, last + 1, np.int64)
-    indices = view(indices_at, starts[last], np.int64)
-    values = view(values_at, starts[last], real)
-    c = view(c_at, (shift + last) * ld, real)
-    bias = view(bias_at, n, real)
+    starts = view(start_at, last + 1, np.int64)  # (rows + 1,)
+    indices = view(indices_at, starts[last], np.int64)  # (nnz,)
+    values = view(values_at, starts[last], real)  # (nnz,)
+    c = view(c_at, (shift + last) * ld, real)  # (rows, ld)
+    bias = view(bias_at, n, real)  # (n,)
     for r in range(first, last):
         out = c[(shift + r) * ld : (shift + r) * ld + n]
         for j in range(n):
@@ -177,13 +177,13 @@ def csr_gradient(
     # order, so each sum is the dense one without its zeros.
     rows = view(step, N_STEP, np.int64)[ROWS]
     low, high = task * block, min(task * block + block, n_features)
-    gradient = view(gradient_at, high * n, real)
+    gradient = view(gradient_at, high * n, real)  # (n_features, n)
     if init == ZERO:
         gradient[low * n : high * n] = real(0)
-    starts = view(start_at, rows + 1, np.int64)
-    indices = view(indices_at, starts[rows], np.int64)
-    values = view(values_at, starts[rows], real)
-    delta = view(delta_at, rows * ld, real)
+    starts = view(start_at, rows + 1, np.int64)  # (rows + 1,)
+    indices = view(indices_at, starts[rows], np.int64)  # (nnz,)
+    values = view(values_at, starts[rows], real)  # (nnz,)
+    delta = view(delta_at, rows * ld, real)  # (rows, ld)
     for r in range(rows):
         i, end = starts[r], starts[r + 1]
         i += first_not_below(indices[i:end], low)
@@ -215,7 +215,7 @@ def first_not_below(indices, value):
 def activate(step, task, z_at, ld, block):
     # z (rows, ld) = activation of z, padding included.
     first, last = rows_of_task(step, task, block)
-    z = view(z_at, last * ld, real)[first * ld : last * ld]
+    z = view(z_at, last * ld, real)[first * ld : last * ld]  # (task's rows, ld)
     for i in range(z.shape[0]):
         z[i] = forward(z[i])
 
@@ -223,8 +223,8 @@ def activate(step, task, z_at, ld, block):
 def backward(step, task, a_at, delta_at, ld, block):
     # delta (rows, ld) *= derivative at the activation, padding included.
     first, last = rows_of_task(step, task, block)
-    a = view(a_at, last * ld, real)[first * ld : last * ld]
-    delta = view(delta_at, last * ld, real)[first * ld : last * ld]
+    a = view(a_at, last * ld, real)[first * ld : last * ld]  # (task's rows, ld)
+    delta = view(delta_at, last * ld, real)[first * ld : last * ld]  # (task's rows, ld)
     for i in range(delta.shape[0]):
         delta[i] = delta[i] * gradient(a[i])
 
@@ -235,12 +235,13 @@ def output(
     # The loss of each row and the delta of the output layer, both times the row's weight.
     first, last = rows_of_task(step, task, block)
     z = view(z_at, last * n, real)[first * n : last * n]  # (task's rows, n)
-    y = view(y_at, last * n_targets, real)[first * n_targets : last * n_targets]
+    y = view(y_at, last * n_targets, real)  # (rows, n_targets)
+    y = y[first * n_targets : last * n_targets]
     delta = view(delta_at, last * n, real)[first * n : last * n]  # (task's rows, n)
-    row_loss = view(row_loss_at, last, np.float64)[first:last]
+    row_loss = view(row_loss_at, last, np.float64)[first:last]  # (task's rows,)
     loss_and_delta(z, y, delta, row_loss, n)
     if weights_at != 0:
-        state = view(step, N_STEP, np.int64)
+        state = view(step, N_STEP, np.int64)  # (8,)
         start = state[ROW] + first
         for r in range(last - first):
             row = row_number(state, start + r)
@@ -300,7 +301,8 @@ def link(step, task, z_at, n, moving, block):
     # z (rows, n) = output activation of z.
     first, last = rows_of_task(step, task, block)
     start = moving * view(step, N_STEP, np.int64)[ROW]
-    z = view(z_at, (start + last) * n, real)[(start + first) * n : (start + last) * n]
+    z = view(z_at, (start + last) * n, real)  # (rows, n)
+    z = z[(start + first) * n : (start + last) * n]
     apply_link(z, n)
 
 
@@ -319,10 +321,10 @@ def bias_gradient(step, task, delta_at, ld, gradient_at, n, init, block):
     # gradient (n,) = or += sum of delta (rows, ld) over its rows, in order.
     rows = view(step, N_STEP, np.int64)[ROWS]
     low, high = task * block, min(task * block + block, n)
-    gradient = view(gradient_at, high, real)[low:high]
+    gradient = view(gradient_at, high, real)[low:high]  # (task's columns,)
     if init == ZERO:
         gradient[:] = real(0)
-    delta = view(delta_at, rows * ld, real)
+    delta = view(delta_at, rows * ld, real)  # (rows, ld)
     for r in range(rows):
         row = delta[r * ld + low : r * ld + high]
         for j in range(gradient.shape[0]):
@@ -331,8 +333,8 @@ def bias_gradient(step, task, delta_at, ld, gradient_at, n, init, block):
 
 def square_sums(step, task, weights_at, n_in, n_out, sums_at, block):
     # sums (ceil(n_in / 96),): sum of squares of each 96 rows of the weights (n_in, n_out).
-    weights = view(weights_at, n_in * n_out, real)
-    sums = view(sums_at, (n_in + SEGMENT - 1) // SEGMENT, np.float64)
+    weights = view(weights_at, n_in * n_out, real)  # (n_in, n_out)
+    sums = view(sums_at, (n_in + SEGMENT - 1) // SEGMENT, np.float64)  # (segments,)
     for row in range(task * block, min(task * block + block, n_in), SEGMENT):
         size = min(SEGMENT, n_in - row) * n_out
         sums[row // SEGMENT] = np.float64(lane_sum(weights, row * n_out, size))
@@ -344,7 +346,7 @@ def update(
 ):  # fmt: skip
     # The optimizer's step for ``block`` parameters of the ``size`` that begin at ``offset``.
     low, high = offset + task * block, offset + min(task * block + block, size)
-    coefficients = view(coefficients_at, N_COEFFICIENTS, real)
+    coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (8,)
     alpha = coefficients[C_ALPHA] if decay else real(0)
     update_range(
         view(params_at, high, real)[low:high],
@@ -393,7 +395,7 @@ def add_loss(step, task, row_loss_at, scalars_at, outputs):
 def finish(step, task, row_loss_at, square_sums_at, n_sums, scalars_at, outputs):
     # scalars[LOSS] += the mini-batch's mean loss, with its L2 term, times its rows.
     rows = view(step, N_STEP, np.int64)[ROWS]
-    scalars = view(scalars_at, N_SCALARS, np.float64)
+    scalars = view(scalars_at, N_SCALARS, np.float64)  # (4,)
     loss = lane_sum(view(row_loss_at, rows, np.float64), 0, rows) / np.float64(outputs)
     squares = lane_sum(view(square_sums_at, n_sums, np.float64), 0, n_sums)
     loss += 0.5 * scalars[ALPHA] * squares
