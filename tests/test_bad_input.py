@@ -446,8 +446,7 @@ def test_beyond_the_precision_of_the_network(is_sparse):
     X, y = make_problem("regression", is_sparse=is_sparse)
     model = estimator_for("regression", dtype="float32", max_iter=2, random_state=0).fit(X, y)
     before = model.predict(X)
-    large = X.copy()
-    large[0, 0] = -1e300
+    large = with_value(X, -1e300)
     message = r"Input X contains infinity or a value too large for dtype\('float32'\)"
     for call in (model.predict, lambda X: model.fit(X, y), lambda X: model.partial_fit(X, y)):
         with pytest.raises(ValueError, match=message):
