@@ -443,10 +443,11 @@ def test_input_is_not_changed(problem):
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_beyond_the_precision_of_the_network(is_sparse):
     """What does not fit the network's precision is no silent infinity."""
-    X, y = make_problem("regression", is_sparse=is_sparse)
+    convert = sparse.csr_array if is_sparse else np.asarray
+    dense, y = make_problem("regression")
+    X, large = convert(dense), convert(with_value(dense, -1e300))
     model = estimator_for("regression", dtype="float32", max_iter=2, random_state=0).fit(X, y)
     before = model.predict(X)
-    large = with_value(X, -1e300)
     message = r"Input X contains infinity or a value too large for dtype\('float32'\)"
     for call in (model.predict, lambda X: model.fit(X, y), lambda X: model.partial_fit(X, y)):
         with pytest.raises(ValueError, match=message):
