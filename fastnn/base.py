@@ -23,6 +23,7 @@ from fastnn.training import Progress, Schedule, StochasticFit, minimize_lbfgs
 from fastnn.validation import (
     check_prediction_data,
     check_representable,
+    check_representable_weights,
     check_sample_weight,
     check_training_data,
 )
@@ -76,6 +77,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
             network, params = self._continue(data, hidden_units)
         check_representable(data.X, params.dtype, "X")
         check_representable(data.y, params.dtype, "y")
+        check_representable_weights(sample_weight, params.dtype)
         run = None
         if self.solver in STOCHASTIC_SOLVERS:
             run = self._fit_stochastic(network, params, data, incremental)
@@ -141,7 +143,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
             tol=self.tol,
             max_iter=self.max_iter,
             max_fun=self.max_fun,
-            verbose=self.verbose is True or self.verbose >= 1,
+            verbose=bool(self.verbose),
         )
         if result.interrupted:
             warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)

@@ -6,17 +6,16 @@ entries belong, so that each parameter is described once.
 
 import inspect
 
+from fastnn.kernels.activations import ACTIVATIONS
+
 PARAMETERS = """\
 hidden_layer_sizes : int or array-like of int, default=(100,)
     Units of each hidden layer. An empty sequence makes a linear model.
 
-activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+activation : {ACTIVATION_NAMES}, default='relu'
     Activation function of the hidden layers.
 
-    - 'identity', no activation: f(x) = x
-    - 'logistic', the logistic sigmoid: f(x) = 1 / (1 + exp(-x))
-    - 'tanh', the hyperbolic tangent: f(x) = tanh(x)
-    - 'relu', the rectified linear unit: f(x) = max(0, x)
+ACTIVATION_LIST
 
 solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
     The solver that minimises the loss.
@@ -79,7 +78,7 @@ tol : float, default=1e-4
     component of the gradient exceeds ``tol``.
 
 verbose : bool or int, default=False
-    Whether to print the loss of each epoch.
+    Whether to print the loss of each epoch, or of each iteration of 'lbfgs'.
 
 warm_start : bool, default=False
     Whether ``fit`` goes on with the network of the last fit instead of
@@ -194,6 +193,13 @@ ImageNet classification." arXiv:1502.01852 (2015).
 
 Kingma, D., and Ba, J. "Adam: a method for stochastic optimization."
 arXiv:1412.6980 (2014)."""
+
+
+NAMES = ", ".join(f"'{name}'" for name in ACTIVATIONS)
+LIST = "\n".join(f"    - '{name}', {entry.summary}" for name, entry in ACTIVATIONS.items())
+PARAMETERS = PARAMETERS.replace("{ACTIVATION_NAMES}", f"{{{NAMES}}}").replace(
+    "ACTIVATION_LIST", LIST
+)
 
 
 def fill_docstring(**own):

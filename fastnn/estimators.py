@@ -59,9 +59,10 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     each, with softmax. Multilabel targets, indicator matrices of shape (n_samples,
     n_labels), dense or sparse, have one logistic unit a label.
 
-    X is never copied as a whole if it is float32 or float64 (of any strides) or
-    CSR, and sparse X is never made dense. A fit that fails leaves the estimator as it was;
-    one that is interrupted with Ctrl-C warns and leaves a usable model.
+    X is not copied as a whole if it is an aligned array of native float32 or float64, of any
+    strides, or CSR in canonical format; sparse X is never made dense. A fit that fails
+    leaves the estimator as it was; one that is interrupted with Ctrl-C warns and leaves a
+    usable model.
 
     References
     ----------
@@ -340,9 +341,10 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
 
     Notes
     -----
-    X is never copied as a whole if it is float32 or float64 (of any strides) or
-    CSR, and sparse X is never made dense. A fit that fails leaves the estimator as it was;
-    one that is interrupted with Ctrl-C warns and leaves a usable model.
+    X is not copied as a whole if it is an aligned array of native float32 or float64, of any
+    strides, or CSR in canonical format; sparse X is never made dense. A fit that fails
+    leaves the estimator as it was; one that is interrupted with Ctrl-C warns and leaves a
+    usable model.
 
     References
     ----------

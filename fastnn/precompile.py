@@ -23,10 +23,10 @@ def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):
     dtype : {"float64", "float32"}, default="float64"
         The precision to compile for: that of the data, unless the estimator's ``dtype``
         says otherwise.
-    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
-        The hidden activation.
-    solver : {"lbfgs", "sgd", "adam"}, default="adam"
-        The solver.
+    activation : str, default="relu"
+        The hidden activation, as in the estimators.
+    solver : str, default="adam"
+        The solver, as in the estimators.
     verbose : bool, default=True
         Whether to show on stderr what is being compiled.
 

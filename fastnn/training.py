@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import scipy
 from scipy.optimize import minimize
 
 MIN_ADAPTIVE_RATE = 1e-6
@@ -236,11 +235,10 @@ def minimize_lbfgs(make_objective, params, *, tol, max_iter, max_fun, verbose=Fa
         last.params = intermediate_result.x.copy()
         last.loss = float(intermediate_result.fun)
         last.n_iter += 1
+        if verbose:
+            print(f"Iteration {last.n_iter}, loss = {last.loss:.8f}")
 
     options = {"maxfun": max_fun, "maxiter": max_iter, "gtol": tol}
-    if tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 15):
-        # Later versions print nothing, and deprecate the option.
-        options["iprint"] = 1 if verbose else -1
     try:
         result = minimize(
             make_objective(),

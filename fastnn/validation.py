@@ -13,6 +13,8 @@ from sklearn.utils.validation import validate_data
 
 from fastnn.kernels.losses import LOSSES
 
+NO_WEIGHT = "Sample weights must contain at least one non-zero number."
+
 
 def check_training_data(estimator, X, y, *, y_numeric, reset):
     """Validate X and y of a fit.
@@ -79,10 +81,28 @@ def kernel_ready(X):
     if X.format == "csc":
         X = X.tocsr()
     _check_indices(X)
+    X = _plain_csr(X)
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
     return X
+
+
+def _plain_csr(X):
+    """X with contiguous, native arrays and one dtype for both index arrays; itself if it has."""
+    index = np.result_type(X.indptr, X.indices).newbyteorder("=")
+    index = np.int32 if index == np.int32 else np.int64
+    arrays = (
+        np.ascontiguousarray(X.data, dtype=X.data.dtype.newbyteorder("=")),
+        np.ascontiguousarray(X.indices, dtype=index),
+        np.ascontiguousarray(X.indptr, dtype=index),
+    )
+    if all(new is old for new, old in zip(arrays, (X.data, X.indices, X.indptr), strict=True)):
+        return X
+    # The constructor would choose the dtype of the indices by itself.
+    plain = X.copy()
+    plain.data, plain.indices, plain.indptr = arrays
+    return plain
 
 
 def check_representable(values, dtype, input_name):
@@ -94,6 +114,18 @@ def check_representable(values, dtype, input_name):
         raise ValueError(
             f"Input {input_name} contains infinity or a value too large for dtype('float32'), "
             "the precision of this network. Scale the data, or train with dtype='float64'."
+        )
+
+
+def check_representable_weights(sample_weight, dtype):
+    """Raise ValueError if the weights are nothing, or no numbers, in the network's precision."""
+    if sample_weight is None or sample_weight.dtype == dtype:
+        return
+    check_representable(sample_weight, dtype, "sample_weight")
+    if not sample_weight.max() >= np.finfo(dtype).tiny:
+        raise ValueError(
+            f"{NO_WEIGHT} The largest is {sample_weight.max()}, which is zero in {dtype}, the "
+            "precision of this network. Scale the weights, or train with dtype='float64'."
         )
 
 
@@ -163,5 +195,5 @@ def check_sample_weight(sample_weight, n_samples):
     if sample_weight.min() < 0:
         raise ValueError("Negative values in data passed to `sample_weight`.")
     if not sample_weight.any():
-        raise ValueError("Sample weights must contain at least one non-zero number.")
+        raise ValueError(NO_WEIGHT)
     return sample_weight

@@ -120,7 +120,6 @@ def loss_and_gradient(network, params, batch, y, sample_weight, alpha):
 def take_step(optimizer, params, gradient):
     """One optimizer step, in place on params and on the optimizer's state."""
     state, slots = optimizer.state, optimizer.slots
-    optimizer.t += 1
     rate = float(state[RATE])
     if optimizer.rule_name == "adam":
         beta_1, beta_2 = float(state[BETA_1]), float(state[BETA_2])

@@ -35,11 +35,13 @@ def count_fits(cls):
     cls.fit = counted
 
 
-for name in NAMES:
-    count_fits(getattr(sklearn.neural_network, name))
-    count_fits(getattr(fastnn, name))
-    for module in (sklearn.neural_network, _multilayer_perceptron):
-        setattr(module, name, getattr(fastnn, name))
+def pytest_configure(config):
+    # Here, not at import: whatever else imports this file must change nothing.
+    for name in NAMES:
+        count_fits(getattr(sklearn.neural_network, name))
+        count_fits(getattr(fastnn, name))
+        for module in (sklearn.neural_network, _multilayer_perceptron):
+            setattr(module, name, getattr(fastnn, name))
 
 
 def pytest_collection_finish(session):

@@ -62,7 +62,6 @@ def everything(backend, network, data, rule, dtype):
         "gradient": gradient,
         "learning_rate": optimizer.learning_rate,
         "slots": optimizer.slots,
-        "t": optimizer.t,
     }
 
 

@@ -12,7 +12,7 @@ import hashlib, json, sys
 import numpy as np
 from scipy import sparse
 import fastnn
-from fastnn.kernels import pace, simd
+from fastnn.kernels import pace, simd, threads
 
 n_jobs, force_parallel = json.loads(sys.argv[1])
 if force_parallel:
@@ -42,6 +42,7 @@ for dtype in ("float32", "float64"):
                 digest.update(model.predict(data).tobytes())
                 if name != "counts":
                     digest.update(model.predict_log_proba(data).tobytes())
+assert threads._State.started or not force_parallel
 print(json.dumps([digest.hexdigest(), simd.vector_bytes()]))
 """
 AVX2 = {

@@ -139,6 +139,31 @@ def with_int64_indices(X, kind=sparse.csr_array):
     return X
 
 
+def with_parts(X, **parts):
+    """X as CSR with some of its arrays replaced, past the checks of its constructor."""
+    X = sparse.csr_array(X)
+    for name, array in parts.items():
+        setattr(X, name, array)
+    return X
+
+
+def spread(array, step):
+    """The array as every other element of a larger one, from its end where step is negative."""
+    wide = np.full(2 * len(array), -1, dtype=array.dtype)
+    wide[::2] = array[:: 1 if step > 0 else -1]
+    return wide[::2] if step > 0 else wide[-2::-2]
+
+
+def with_strided_parts(X, step=2):
+    X = sparse.csr_array(X)
+    return with_parts(X, data=spread(X.data, step), indices=spread(X.indices, step))
+
+
+def with_mixed_indices(X, indices, indptr):
+    X = sparse.csr_array(X)
+    return with_parts(X, indices=X.indices.astype(indices), indptr=X.indptr.astype(indptr))
+
+
 SPARSE = {
     "csr_matrix": sparse.csr_matrix,
     "csc_array": sparse.csc_array,
@@ -150,6 +175,10 @@ SPARSE = {
     "unsorted": unsorted_csr,
     "duplicates": with_duplicates,
     "explicit zeros": with_explicit_zeros,
+    "strided parts": with_strided_parts,
+    "reversed parts": lambda X: with_strided_parts(X, -2),
+    "int32 indices, int64 indptr": lambda X: with_mixed_indices(X, "i4", "i8"),
+    "int64 indices, int32 indptr": lambda X: with_mixed_indices(X, "i8", "i4"),
 }
 
 

@@ -100,7 +100,7 @@ def test_interrupted_fit(params):
 @pytest.mark.parametrize("estimator", ["MLPClassifier", "MLPRegressor"])
 def test_interrupted_lbfgs(estimator):
     """The model is that of the last whole iteration."""
-    report = interrupted_fit(estimator, solver="lbfgs", n_samples=3000)
+    report = interrupted_fit(estimator, solver="lbfgs", delay=0.4)
     assert report["trained"] == (report["n_iter"] > 0)
 
 

@@ -37,7 +37,7 @@ os.close(write)
 with os.fdopen(read) as pipe:
     result = pipe.read()
 status = os.waitpid(child, 0)[1]
-print(json.dumps([parent, result, status, fit(), threads.layer()]))
+print(json.dumps([parent, result, status, fit(), threads._State.started]))
 """
 )
 TWO_THREADS = (
@@ -66,11 +66,24 @@ print(json.dumps([fit(), threads.layer()]))
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
 @pytest.mark.parametrize("layer", ["default", "workqueue"])
 def test_forked_child_of_a_parent_that_used_threads(layer):
-    parent, child, status, again, _ = run_python(
+    parent, child, status, again, threads_ran = run_python(
         FORK, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2"
     )
     assert status == 0
     assert parent == child == again
+    assert threads_ran
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
+def test_forked_child_of_a_parent_that_only_trained_on_one_thread():
+    """Asking Numba for its number of threads starts them, too."""
+    code = FORK.replace(
+        "parent = fit()", "fastnn.MLPClassifier((2,), max_iter=1).fit(X[:9], y[:9])"
+    )
+    code = code.replace("print(json.dumps([parent,", "print(json.dumps([fit(),")
+    parent, child, status, *_ = run_python(code, NUMBA_NUM_THREADS="2")
+    assert status == 0
+    assert parent == child
 
 
 @pytest.mark.parametrize("layer", ["default", "workqueue"])
@@ -108,7 +121,7 @@ def test_n_jobs(monkeypatch, n_jobs, expected):
 
     monkeypatch.setattr(numba, "get_num_threads", lambda: 3)
     monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 4)
-    monkeypatch.setattr(threads.os, "cpu_count", lambda: 5)
+    monkeypatch.setattr(threads.joblib, "cpu_count", lambda: 5)
     assert threads.resolve_n_jobs(n_jobs) == expected
 
 

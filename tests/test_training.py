@@ -275,6 +275,17 @@ def test_lbfgs_finds_the_minimum():
     assert result.loss == rosen(result.params)
 
 
+@pytest.mark.parametrize("verbose", [False, True])
+def test_lbfgs_verbose(verbose, capsys):
+    """A line for each iteration, as for the other solvers."""
+    result = minimize_lbfgs(
+        lambda: rosenbrock, np.zeros(4), tol=1e-8, max_iter=5, max_fun=99, verbose=verbose
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == (5 if verbose else 0)
+    assert not verbose or lines[-1] == f"Iteration 5, loss = {result.loss:.8f}"
+
+
 @pytest.mark.parametrize("limit", [{"max_iter": 3}, {"max_fun": 5}])
 def test_lbfgs_limits(limit):
     limits = {"max_iter": 500, "max_fun": 5000} | limit

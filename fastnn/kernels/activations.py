@@ -57,6 +57,8 @@ class Activation:
     ----------
     name : str
         The name that users write.
+    summary : str
+        What it is, with its formula in x: for the documentation.
     forward : callable
         ``a = forward(z)``.
     gradient : callable
@@ -66,6 +68,7 @@ class Activation:
     """
 
     name: str
+    summary: str
     forward: Callable
     gradient: Callable
     init_factor: float = 6.0
@@ -74,9 +77,20 @@ class Activation:
 ACTIVATIONS = {
     activation.name: activation
     for activation in (
-        Activation("identity", identity, identity_gradient),
-        Activation("logistic", logistic, logistic_gradient, init_factor=2.0),
-        Activation("tanh", hyperbolic_tangent, hyperbolic_tangent_gradient),
-        Activation("relu", relu, relu_gradient),
+        Activation("identity", "no activation: f(x) = x", identity, identity_gradient),
+        Activation(
+            "logistic",
+            "the logistic sigmoid: f(x) = 1 / (1 + exp(-x))",
+            logistic,
+            logistic_gradient,
+            init_factor=2.0,
+        ),
+        Activation(
+            "tanh",
+            "the hyperbolic tangent: f(x) = tanh(x)",
+            hyperbolic_tangent,
+            hyperbolic_tangent_gradient,
+        ),
+        Activation("relu", "the rectified linear unit: f(x) = max(0, x)", relu, relu_gradient),
     )
 }

@@ -112,7 +112,6 @@ class Trainer:
         n_rows = len(order)
         self.preparation.run(1, 1, (0, 1), self.pace.team)
         self.pace.run(n_rows, self.batch_size, order)
-        self.optimizer.t += -(-n_rows // self.batch_size)
         return float(self.scalars[units.LOSS]) / n_rows
 
 

@@ -1,7 +1,7 @@
 """The only place that compiles: units, their names and flags, and their addresses.
 
 A unit is one loop template bound to one piece of mathematics and one precision, such as
-"forward, ReLU, float32". `unit` copies the template, binds the names it leaves open
+"activate, ReLU, float32". `unit` copies the template, binds the names it leaves open
 (``real``, ``exp``, ``activation``, ...) in fresh globals, gives it a name of its own, under
 which Numba's disk cache knows it, compiles it as a C callback and returns its address. All
 units have one C signature, ``void(arguments, step, task)`` in int64, so that a root can call
@@ -35,7 +35,7 @@ _roots = {}
 _functions = {}
 # Called with the name of a unit or root before it is compiled or loaded; see `observed`.
 _observers = []
-# Seconds that each unit took in this process, compiled or loaded: what warmup reports.
+# Seconds that each unit and root took in this process, compiled or loaded.
 SECONDS = {}
 
 

@@ -113,8 +113,6 @@ class Optimizer:
     slots : ndarray of shape (n_slots, n_params)
     state : ndarray of shape (8,), float64
         The scalar state.
-    t : int
-        Steps taken.
     """
 
     def __init__(
@@ -140,7 +138,6 @@ class Optimizer:
             self.state[[BETA_1, BETA_2, EPSILON]] = beta_1, beta_2, epsilon
             self.state[[POWER_1, POWER_2]] = 1.0
         self.slots = np.zeros((self.rule.n_slots, n_params), dtype=dtype)
-        self.t = 0
 
     @property
     def rule(self):

@@ -21,8 +21,10 @@ TRIAL = 0.005
 # A trial waits for so many seconds of work, and for so many times what the last one cost.
 FIRST_TRIAL = 0.02
 BETWEEN_TRIALS = 100
-# Floating point operations a second to expect of the first slice: few, so that it is short.
-FIRST_GUESS = 2e9
+# What to expect of a mini-batch in the first slice, which is to be a short one: few floating
+# point operations a second, and some seconds for all that is not counted in those.
+FLOPS_PER_SECOND = 2e9
+OVERHEAD = 1e-5
 # Floating point operations of a mini-batch below which threads are not worth a trial, and above
 # which they are the first choice. (To start and join two takes about 1.5 us, three times a step.)
 TOO_SMALL = 500_000
@@ -47,7 +49,7 @@ class Pace:
         self.may_choose = n_threads > 1 and flops >= TOO_SMALL
         self.team = n_threads if self.may_choose and flops >= LARGE else 1
         # Seconds of a mini-batch, by the last measurement on each number of threads.
-        self.seconds = {self.team: flops / FIRST_GUESS}
+        self.seconds = {self.team: flops / FLOPS_PER_SECOND + OVERHEAD}
         self.worked = 0.0  # seconds since the last trial
         self.wait = FIRST_TRIAL  # of these, before the next one
 

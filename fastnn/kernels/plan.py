@@ -19,7 +19,7 @@ from numba import types as nb
 
 from fastnn.kernels import jit, simd, threads
 from fastnn.kernels.jit import call_unit
-from fastnn.kernels.units import BATCH, N_ARGUMENTS, N_STEP, NEXT_TASK, ORDER, ROW, ROWS, SKIP
+from fastnn.kernels.units import N_ARGUMENTS, N_STEP, NEXT_TASK, ORDER, ROW, ROWS, SKIP
 
 # Columns of the table of chains: its units, and its tasks: a fixed number, or a block of rows.
 FIRST_UNIT, LAST_UNIT, TASKS, ROW_BLOCK = range(4)
@@ -31,7 +31,6 @@ def run(groups, chains, units, step, n_rows, batch_size, bounds, n_threads):
     for batch in range(bounds[0], bounds[1]):
         step[ROW] = batch * batch_size
         step[ROWS] = min(batch_size, n_rows - step[ROW])
-        step[BATCH] = batch
         if bounds[2] == 0:
             step[SKIP] = 0
         for group in range(bounds[2], bounds[3]):
@@ -127,6 +126,8 @@ class Plan:
         if value is None:
             return 0
         if isinstance(value, np.ndarray):
+            if not value.dtype.isnative:
+                raise TypeError(f"kernels read native arrays, got {value.dtype}")
             self._arrays.append(value)
             return value.__array_interface__["data"][0]
         return int(value)

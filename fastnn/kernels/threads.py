@@ -9,6 +9,7 @@ import contextlib
 import os
 import threading
 
+import joblib
 import numba
 
 _workqueue_lock = threading.Lock()
@@ -22,7 +23,8 @@ class _State:
 
 
 def _after_fork_in_child():
-    _State.lost = _State.lost or _State.started
+    # Numba may have started its threads without us; so may have the user's own code.
+    _State.lost = _State.lost or _State.started or layer() is not None
     _workqueue_lock._at_fork_reinit()
 
 
@@ -39,7 +41,7 @@ def resolve_n_jobs(n_jobs):
     if n_jobs is None:
         return available
     if n_jobs < 0:
-        n_jobs = max(1, os.cpu_count() + 1 + n_jobs)
+        n_jobs = max(1, joblib.cpu_count() + 1 + n_jobs)
     return min(n_jobs, numba.config.NUMBA_NUM_THREADS)
 
 
