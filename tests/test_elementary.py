@@ -19,7 +19,8 @@ def apply(name, x):
     """The kernels' function on each element of x (n,)."""
     function = elementary.bindings(x.dtype.name)[name]
     y = np.empty_like(x)
-    jit.bind(loop, f"test_loop_{name}_{x.dtype.name}", scalar_function=function)(x, y)
+    name = f"test_loop_{name}_{x.dtype.name}"
+    jit.bind(loop, name, from_python=True, scalar_function=function)(x, y)
     return y
 
 

@@ -12,10 +12,29 @@ PRECISIONS = ("float32", "float64")
 sizes = st.integers(1, 70)
 
 
+def call_matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n):
+    kernel(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n)  # noqa: F821
+
+
+def call_pack(source, k_stride, column_stride, packed, k, n, p_start, p_stop, j_start, j_stop):
+    kernel(  # noqa: F821
+        source, k_stride, column_stride, packed, k, n, p_start, p_stop, j_start, j_stop
+    )
+
+
+def kernels_for(precision):
+    """The kernels, callable from Python."""
+    bound = matmul.bindings(precision)
+    return {
+        name: jit.bind(call, f"test_{name}_{precision}", from_python=True, kernel=bound[name])
+        for name, call in (("matmul", call_matmul), ("pack", call_pack))
+    }
+
+
 def product(a, b, *, packed, c=None, bias=None, init=ZERO):
     """C = init + A B by the kernels; A and B are 2-D with any strides for A."""
     precision = a.dtype.name
-    kernels = matmul.bindings(precision)
+    kernels = kernels_for(precision)
     (m, k), n = a.shape, b.shape[1]
     c = np.full((m, n), np.nan, precision) if c is None else c.copy()
     bias = np.zeros(n, precision) if bias is None else bias
@@ -74,7 +93,7 @@ def test_nothing_beyond_the_edge_is_touched(precision):
     """Edge tiles read and write only what exists: NaN around A, B and C stays where it is."""
     a, b = matrices(13, 7, 21, precision)
     frame = np.full((15, 40), np.nan, precision)
-    kernels = matmul.bindings(precision)
+    kernels = kernels_for(precision)
     target = frame.ravel()
     nan = np.array(np.nan, precision)
     kernels["matmul"](
@@ -89,7 +108,7 @@ def test_nothing_beyond_the_edge_is_touched(precision):
 @given(k=sizes, n=sizes)
 def test_packing_in_parts_is_packing_at_once(precision, k, n):
     _, b = matrices(1, k, n, precision)
-    pack = matmul.bindings(precision)["pack"]
+    pack = kernels_for(precision)["pack"]
     size = matmul.packed_size(k, n, precision)
     columns = simd.tile_shape(precision).columns
     whole, by_rows, by_columns = (np.zeros(size, precision) for _ in range(3))
@@ -112,7 +131,7 @@ def lane_sum(x, squares=False):
     precision = x.dtype.name
     add = simd.make_lane_sum(precision, squares=squares)
     name = f"test_lane_sum_{precision}_{squares}"
-    return jit.bind(call_lane_sum, name, add_lanes=add)(x, len(x))
+    return jit.bind(call_lane_sum, name, from_python=True, add_lanes=add)(x, len(x))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -8,20 +8,10 @@ import inspect
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
-from numba.np.unsafe.ndarray import to_fixed_tuple
-
 from fastnn.kernels import elementary, jit, matmul, simd, units
 from fastnn.kernels.activations import ACTIVATIONS
-from fastnn.kernels.jit import view
 from fastnn.kernels.losses import LOSSES, clip_log_loss
 from fastnn.kernels.optimizers import OPTIMIZERS
-from fastnn.kernels.units import N_ARGUMENTS
-
-
-def call_template(arguments, step, task):
-    # The C callback around a template: unpack its arguments.
-    template(step, task, *to_fixed_tuple(view(arguments, N_ARGUMENTS, np.int64), COUNT))
 
 
 @dataclass(frozen=True)
@@ -56,11 +46,11 @@ def compile_unit(template, precision, *labels, **factories):
 
     def bindings():
         names = elementary.bindings(precision)
-        names = names | {key: make(precision) for key, make in factories.items()}
-        body = jit.bind(template, f"{name}_body", **names)
-        return {"template": body, "COUNT": len(fields)}
+        for helper in (units.rows_of_task, units.row_number):
+            names = names | {helper.__name__: jit.bind(helper, helper.__name__)}
+        return names | {key: make(precision) for key, make in factories.items()}
 
-    return Unit(name, jit.unit(call_template, name, bindings), fields)
+    return Unit(name, jit.unit(template, name, bindings), fields)
 
 
 def bound(function, *labels, **factories):

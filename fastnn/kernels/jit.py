@@ -2,13 +2,12 @@
 
 A unit is one loop template bound to one piece of mathematics and one precision, such as
 "activate, ReLU, float32". `unit` copies the template, binds the names it leaves open
-(``real``, ``exp``, ``activation``, ...) in fresh globals, gives it a name of its own, under
-which Numba's disk cache knows it, compiles it as a C callback and returns its address. All
-units have one C signature, ``void(arguments, step, task)`` in int64, so that a root can call
-any of them; see plan.py.
+(``real``, ``exp``, ``forward``, ...) in fresh globals, gives it a name of its own, under
+which Numba's disk cache knows it, compiles it as a C callback of int64 arguments and returns its
+address. A root calls units by their addresses, with `call_unit`; see plan.py.
 
 Functions that a unit calls are compiled by `bind`, which makes an ``@njit`` function of a
-plain one in the same way; LLVM inlines those. Tests call them directly.
+plain one in the same way; LLVM inlines those.
 """
 
 import contextlib
@@ -17,16 +16,17 @@ import time
 import types
 
 from llvmlite import ir
-from numba import carray, njit
+from numba import njit
 from numba import types as nb
 from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from fastnn.kernels import cache
 
-# The C signature of every unit: addresses of its arguments and of the step's state, task.
-UNIT_TYPES = (nb.int64, nb.int64, nb.int64)
-FLAGS = {"error_model": "numpy"}
+FLAGS = {"error_model": "numpy", "_nrt": False}
+# Arguments of its own that a unit has at most.
+MAX_ARGUMENTS = 16
 
 # Reentrant: a template's bindings may be functions that are bound while it is.
 _lock = threading.RLock()
@@ -49,12 +49,17 @@ def copy_function(function, name, bindings):
     return clone
 
 
-def bind(function, name, **bindings):
-    """Compile a plain function as ``@njit`` under ``name``; cached in this process by it."""
+def bind(function, name, *, from_python=False, **bindings):
+    """Compile a plain function as ``@njit`` under ``name``; cached in this process by it.
+
+    Without ``from_python`` it can be called by compiled code only, and Python calling it would
+    crash: what Python needs to call a function is a good part of what it takes to compile it.
+    """
+    flags = FLAGS if from_python else FLAGS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     with _lock:
         if name not in _functions:
             clone = copy_function(function, name, bindings)
-            _functions[name] = njit(nogil=True, **FLAGS)(clone)
+            _functions[name] = njit(nogil=True, **flags)(clone)
         return _functions[name]
 
 
@@ -62,9 +67,9 @@ class _Unit(CFunc):
     """A C callback that binds its template's names only if it has to be compiled."""
 
     def __init__(self, template, name, make_bindings):
-        super().__init__(
-            copy_function(template, name, {}), (UNIT_TYPES, nb.void), locals={}, options=FLAGS
-        )
+        clone = copy_function(template, name, {})
+        words = (nb.int64,) * clone.__code__.co_argcount
+        super().__init__(clone, (words, nb.void), locals={}, options=FLAGS)
         self.make_bindings = make_bindings
         cache.attach(self, self._pyfunc)
 
@@ -103,7 +108,7 @@ def unit(template, name, make_bindings=dict):
     Parameters
     ----------
     template : function
-        ``template(arguments, step, task)``, plain Python.
+        ``template(step, task, ...)``, plain Python, all of its arguments int64.
     name : str
         The unit's name, unique to this template, mathematics and precision.
     make_bindings : callable
@@ -133,27 +138,46 @@ def root(template, name, signature, *, parallel, **bindings):
 
 
 @intrinsic
-def call_unit(typingctx, address, arguments, step, task):
-    """Call the unit at ``address``."""
+def call_unit(typingctx, address, step, task, count, arguments):
+    """Call the unit at ``address`` with step, task and the ``count`` words at ``arguments``."""
 
     def codegen(context, builder, signature, values):
         word = ir.IntType(64)
-        pointer = ir.FunctionType(ir.VoidType(), [word] * 3).as_pointer()
-        builder.call(builder.inttoptr(values[0], pointer), values[1:])
+        address, step, task, count, arguments = values
+        words = builder.inttoptr(arguments, word.as_pointer())
+        done = builder.append_basic_block("done")
+        switch = builder.switch(count, done)
+        for n in range(MAX_ARGUMENTS + 1):
+            block = builder.append_basic_block(f"call_with_{n}")
+            switch.add_case(ir.Constant(word, n), block)
+            builder.position_at_end(block)
+            own = [builder.load(builder.gep(words, [ir.Constant(word, i)])) for i in range(n)]
+            pointer = ir.FunctionType(ir.VoidType(), [word] * (2 + n)).as_pointer()
+            builder.call(builder.inttoptr(address, pointer), [step, task, *own])
+            builder.branch(done)
+        builder.position_at_end(done)
         return context.get_dummy_value()
 
-    return nb.void(nb.int64, *UNIT_TYPES), codegen
+    return nb.void(*[nb.int64] * 5), codegen
 
 
 @intrinsic
-def _pointer(typingctx, address):
-    def codegen(context, builder, signature, values):
-        return builder.inttoptr(values[0], ir.IntType(8).as_pointer())
-
-    return nb.voidptr(nb.int64), codegen
-
-
-@njit
-def view(address, size, dtype):
+def view(typingctx, address, size, dtype):
     """The ``size`` elements of ``dtype`` at ``address``, as a 1-D array."""
-    return carray(_pointer(address), (size,), dtype)
+    array_type = nb.Array(dtype.dtype, 1, "C")
+
+    def codegen(context, builder, signature, values):
+        element = context.get_data_type(array_type.dtype)
+        itemsize = context.get_constant(nb.intp, context.get_abi_sizeof(element))
+        array = context.make_array(array_type)(context, builder)
+        populate_array(
+            array,
+            data=builder.inttoptr(values[0], element.as_pointer()),
+            shape=[values[1]],
+            strides=[itemsize],
+            itemsize=itemsize,
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    return array_type(nb.int64, nb.int64, dtype), codegen

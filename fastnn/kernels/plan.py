@@ -18,15 +18,16 @@ from numba import prange
 from numba import types as nb
 
 from fastnn.kernels import jit, simd, threads
-from fastnn.kernels.jit import call_unit
-from fastnn.kernels.units import N_ARGUMENTS, N_STEP, NEXT_TASK, ORDER, ROW, ROWS, SKIP
+from fastnn.kernels.jit import MAX_ARGUMENTS, call_unit
+from fastnn.kernels.units import N_STEP, NEXT_TASK, ORDER, ROW, ROWS, SKIP
 
 # Columns of the table of chains: its units, and its tasks: a fixed number, or a block of rows.
 FIRST_UNIT, LAST_UNIT, TASKS, ROW_BLOCK = range(4)
 
 
 def run(groups, chains, units, step, n_rows, batch_size, bounds, n_threads):
-    # groups (g + 1,): first chain of each; chains (c, 4); units (u, 1 + arguments).
+    # groups (g + 1,): first chain of each; chains (c, 4); units (u, 18): address, number of
+    # arguments, arguments.
     # bounds: first and last mini-batch, first and last group, first and last task.
     for batch in range(bounds[0], bounds[1]):
         step[ROW] = batch * batch_size
@@ -64,7 +65,7 @@ def run_task(chains, units, step, chain, task):
         task -= tasks_of(chains[chain], step[ROWS])
         chain += 1
     for i in range(chains[chain, FIRST_UNIT], chains[chain, LAST_UNIT]):
-        call_unit(units[i, 0], units[i].ctypes.data + 8, step.ctypes.data, task)
+        call_unit(units[i, 0], step.ctypes.data, task, units[i, 1], units[i].ctypes.data + 16)
 
 
 @cache
@@ -117,8 +118,9 @@ class Plan:
         """Add a unit to the current chain; arrays stand for their addresses."""
         if set(arguments) != set(unit.fields):
             raise TypeError(f"{unit.name} takes {unit.fields}, got {tuple(arguments)}")
-        row = [unit.address, *(self._word(arguments[field]) for field in unit.fields)]
-        self._units.append(row + [0] * (1 + N_ARGUMENTS - len(row)))
+        words = [self._word(arguments[field]) for field in unit.fields]
+        padding = [0] * (MAX_ARGUMENTS - len(words))
+        self._units.append([unit.address, len(words), *words, *padding])
         self._chains[-1][LAST_UNIT] += 1
 
     def _word(self, value):
@@ -137,7 +139,7 @@ class Plan:
         self._tables = (
             np.array(self._groups, dtype=np.int64),
             np.array(self._chains, dtype=np.int64).reshape(-1, 4),
-            np.array(self._units, dtype=np.int64).reshape(-1, 1 + N_ARGUMENTS),
+            np.array(self._units, dtype=np.int64).reshape(-1, 2 + MAX_ARGUMENTS),
         )
         return self
 

@@ -10,7 +10,6 @@ elements apart, and rows of the task are those from ``first`` to ``last``.
 """
 
 import numpy as np
-from numba import njit
 
 from fastnn.kernels.jit import view
 from fastnn.kernels.optimizers import N_COEFFICIENTS, N_STATE
@@ -23,8 +22,6 @@ N_STEP = 8
 # Places in the scalars (4,), float64.
 WEIGHT_SUM, LOSS, ALPHA = range(3)
 N_SCALARS = 4
-# Words of arguments that a unit gets at most.
-N_ARGUMENTS = 16
 # Places in the coefficients (8,) beyond those of the optimizer, in the network's precision.
 C_ALPHA, C_WEIGHT_SUM = 6, 7
 # What a sum starts from.
@@ -34,14 +31,12 @@ ZERO, ADD, BIAS = range(3)
 SEGMENT = 96
 
 
-@njit
 def rows_of_task(step, task, block):
     # First and one past the last row of the mini-batch that belong to the task.
     rows = view(step, N_STEP, np.int64)[ROWS]
     return task * block, min(task * block + block, rows)
 
 
-@njit
 def row_number(state, i):
     # The row of the data that comes at place i; without an order, row i.
     return view(state[ORDER], i + 1, np.int64)[i] if state[ORDER] != 0 else i
@@ -379,10 +374,9 @@ def pack_panels(step, task, source_at, k_stride, column_stride, packed_at, k, n,
     low, high = task * block, min(task * block + block, size)
     far = np.int64(1) << np.int64(40)
     source, packed = view(source_at, far, real), view(packed_at, far, real)
-    if along_k:
-        pack(source, k_stride, column_stride, packed, k, n, low, high, 0, n)
-    else:
-        pack(source, k_stride, column_stride, packed, k, n, 0, k, low, high)
+    rows = (low, high) if along_k else (0, k)
+    columns = (0, n) if along_k else (low, high)
+    pack(source, k_stride, column_stride, packed, k, n, rows[0], rows[1], columns[0], columns[1])
 
 
 def add_loss(step, task, row_loss_at, scalars_at, outputs):
