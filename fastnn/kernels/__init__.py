@@ -6,6 +6,7 @@
 - ``jit``: the only place that compiles. A *unit* is a loop bound to one piece of mathematics and
   one precision, compiled as a C callback and known by its address.
 - ``simd``: LLVM intrinsics: the register tile of the matmul, fma, sums with fixed lanes.
+- ``atomics``: words that threads share, and waiting for them.
 - ``elementary``: exp, log, log1p and tanh that vectorise and are the same everywhere.
 - ``matmul``: the blocked matmul on the tile, and packing.
 - ``units``: the loops of a training step, one template each.

@@ -123,12 +123,13 @@ def unit(template, name, make_bindings=dict):
         return _units[name].address
 
 
-def root(template, name, signature, *, parallel, **bindings):
+def root(template, signature, *, parallel, **bindings):
     """A compiled root: an njit function of one signature, called from Python."""
+    name = template.__name__
     with _lock:
         if name not in _roots:
             clone = copy_function(template, name, bindings)
-            compiled = njit(nogil=True, parallel=parallel, **FLAGS)(clone)
+            compiled = njit(nogil=True, parallel=parallel, error_model="numpy")(clone)
             cache.attach(compiled, clone)
             with _preparing(name):
                 compiled.compile(signature)

@@ -5,8 +5,8 @@ independent of one another, so threads take them in any order; between groups al
 A task of a chain runs the chain's units one after another, while what they share is in the
 cache. A chain has a fixed number of tasks, or one for every so many rows of the mini-batch.
 
-The root is one function, compiled twice: `serial` with ``range``, `parallel` with ``prange``.
-It knows nothing of networks or precisions, so a process never needs more than these two.
+The roots know nothing of networks or precisions, so a process never needs more than these two:
+`run_serial`, and `run_parallel`, which is one parallel region for all the mini-batches of a call.
 Results do not depend on which runs, nor on the threads: tasks write to separate places, and
 what is summed across tasks is summed in a fixed order by a unit of a later group.
 """
@@ -17,41 +17,117 @@ import numpy as np
 from numba import prange
 from numba import types as nb
 
-from fastnn.kernels import jit, simd, threads
+from fastnn.kernels import atomics, jit, threads
 from fastnn.kernels.jit import MAX_ARGUMENTS, call_unit
-from fastnn.kernels.units import N_STEP, NEXT_TASK, ORDER, ROW, ROWS, SKIP
+from fastnn.kernels.units import N_STEP, ORDER, ROW, ROWS, SKIP
 
 # Columns of the table of chains: its units, and its tasks: a fixed number, or a block of rows.
 FIRST_UNIT, LAST_UNIT, TASKS, ROW_BLOCK = range(4)
+# The bounds of a run (6,): its mini-batches, groups of them, and tasks of those.
+FIRST_BATCH, LAST_BATCH, FIRST_GROUP, LAST_GROUP, FIRST_TASK, LAST_TASK = range(6)
+# Words of a team (48,), a cache line apart where different threads write them: threads that have
+# come, the call (see `lead`), the next task, threads that have finished; and what the call is
+# for: its first chain and the end of its tasks.
+COME, CALL, NEXT, FINISHED, CHAIN, END = 0, 8, 16, 24, 32, 33
+N_TEAM = 48
+# A call is its number times this, plus the threads that are called; 0 is none yet.
+CALLS = 1024
+STOP = -1
+# Looks at a word before a thread that waits gives way to others.
+PATIENCE = 2000
 
 
-def run(groups, chains, units, step, n_rows, batch_size, bounds, n_threads):
+def run_serial(groups, chains, units, step, n_rows, batch_size, bounds):
     # groups (g + 1,): first chain of each; chains (c, 4); units (u, 18): address, number of
     # arguments, arguments.
-    # bounds: first and last mini-batch, first and last group, first and last task.
-    for batch in range(bounds[0], bounds[1]):
-        step[ROW] = batch * batch_size
-        step[ROWS] = min(batch_size, n_rows - step[ROW])
-        if bounds[2] == 0:
-            step[SKIP] = 0
-        for group in range(bounds[2], bounds[3]):
+    for batch in range(bounds[FIRST_BATCH], bounds[LAST_BATCH]):
+        begin_batch(step, batch, n_rows, batch_size, bounds)
+        for group in range(bounds[FIRST_GROUP], bounds[LAST_GROUP]):
             if step[SKIP] == 1:
                 break
-            first, last = groups[group], groups[group + 1]
-            n_tasks = 0
-            for chain in range(first, last):
-                n_tasks += tasks_of(chains[chain], step[ROWS])
-            begin, end = bounds[4], min(n_tasks, bounds[5])
-            if end - begin <= 1:
+            begin, end = tasks_of_group(groups, chains, group, step, bounds)
+            for task in range(begin, end):
+                run_task(chains, units, step, groups[group], task)
+
+
+def run_parallel(groups, chains, units, step, n_rows, batch_size, bounds, team, n_threads):
+    # Whoever comes first leads; whoever comes later, or never, is not waited for. So nothing
+    # depends on when, or whether, the threading layer runs these iterations side by side.
+    for _ in prange(n_threads):
+        place = fetch_add(team, COME)
+        if place == 0:
+            lead(groups, chains, units, step, n_rows, batch_size, bounds, team)
+        else:
+            follow(chains, units, step, team, place)
+
+
+def lead(groups, chains, units, step, n_rows, batch_size, bounds, team):
+    # Go through the groups; for one with several tasks call those who have come by now.
+    calls = 0
+    for batch in range(bounds[FIRST_BATCH], bounds[LAST_BATCH]):
+        begin_batch(step, batch, n_rows, batch_size, bounds)
+        for group in range(bounds[FIRST_GROUP], bounds[LAST_GROUP]):
+            if step[SKIP] == 1:
+                break
+            begin, end = tasks_of_group(groups, chains, group, step, bounds)
+            come = load_word(team, COME)
+            if end - begin <= 1 or come == 1:
                 for task in range(begin, end):
-                    run_task(chains, units, step, first, task)
-            else:
-                step[NEXT_TASK] = begin
-                for _ in each_thread(n_threads):
-                    task = fetch_add(step, NEXT_TASK)
-                    while task < end:
-                        run_task(chains, units, step, first, task)
-                        task = fetch_add(step, NEXT_TASK)
+                    run_task(chains, units, step, groups[group], task)
+                continue
+            team[CHAIN], team[END], team[NEXT], team[FINISHED] = groups[group], end, begin, 0
+            calls += 1
+            store_word(team, CALL, calls * CALLS + come)
+            take_tasks(chains, units, step, team)
+            looks = 0
+            while load_word(team, FINISHED) < come - 1:
+                looks += 1
+                wait(looks)
+    store_word(team, CALL, STOP)
+
+
+def follow(chains, units, step, team, place):
+    # Take tasks whenever a call counts this place in. The leader waits for those that it has
+    # called and for no other, so a call stands still while one that is called reads it.
+    last, looks = 0, 0
+    while last != STOP:
+        call = load_word(team, CALL)
+        if call == last:
+            looks += 1
+            wait(looks)
+            continue
+        last, looks = call, 0
+        if call != STOP and place < call % CALLS:
+            take_tasks(chains, units, step, team)
+            fetch_add(team, FINISHED)
+
+
+def take_tasks(chains, units, step, team):
+    task = fetch_add(team, NEXT)
+    while task < team[END]:
+        run_task(chains, units, step, team[CHAIN], task)
+        task = fetch_add(team, NEXT)
+
+
+def wait(looks):
+    pause()
+    if looks % PATIENCE == 0:
+        give_way()
+
+
+def begin_batch(step, batch, n_rows, batch_size, bounds):
+    step[ROW] = batch * batch_size
+    step[ROWS] = min(batch_size, n_rows - step[ROW])
+    if bounds[FIRST_GROUP] == 0:
+        step[SKIP] = 0
+
+
+def tasks_of_group(groups, chains, group, step, bounds):
+    # First and one past the last task to do, counted over the group's chains.
+    n_tasks = 0
+    for chain in range(groups[group], groups[group + 1]):
+        n_tasks += tasks_of(chains[chain], step[ROWS])
+    return bounds[FIRST_TASK], min(n_tasks, bounds[LAST_TASK])
 
 
 def tasks_of(chain, rows):
@@ -71,18 +147,22 @@ def run_task(chains, units, step, chain, task):
 @cache
 def root(*, parallel):
     """The serial or the parallel root, compiled or loaded on first need."""
-    name = "run_parallel" if parallel else "run_serial"
-    tasks = jit.bind(tasks_of, "tasks_of")
-    task = jit.bind(run_task, "run_task", tasks_of=tasks)
+    names = {
+        name: getattr(atomics, name)
+        for name in ("fetch_add", "load_word", "store_word", "pause", "give_way")
+    }
+    # In this order: each may call those before it.
+    parts = [tasks_of, run_task, tasks_of_group, begin_batch]
+    if parallel:
+        parts += [wait, take_tasks, follow, lead]
+    for part in parts:
+        names[part.__name__] = jit.bind(part, part.__name__, **names)
     vector = nb.Array(nb.int64, 1, "C")
     table = nb.Array(nb.int64, 2, "C")
-    signature = nb.void(
-        vector, table, table, vector, nb.int64, nb.int64, nb.UniTuple(nb.int64, 6), nb.int64
-    )
-    return jit.root(
-        run, name, signature, parallel=parallel, each_thread=prange if parallel else range,
-        tasks_of=tasks, run_task=task, fetch_add=simd.fetch_add,
-    )  # fmt: skip
+    arguments = [vector, table, table, vector, nb.int64, nb.int64, vector]
+    if parallel:
+        return jit.root(run_parallel, nb.void(*arguments, vector, nb.int64), parallel=True, **names)
+    return jit.root(run_serial, nb.void(*arguments), parallel=False, **names)
 
 
 @cache
@@ -158,7 +238,13 @@ class Plan:
     ):  # fmt: skip
         """Run mini-batches ``batches[0]`` to ``batches[1]``, or a part of one of them."""
         self.step[ORDER] = 0 if order is None else order.__array_interface__["data"][0]
-        bounds = (*batches, *(groups or (0, self.n_groups)), *tasks)
-        with threads.team(n_threads) as team:
-            run_root = root(parallel=team > 1)
-            run_root(*self._tables, self.step, n_rows, batch_size, bounds, team)
+        bounds = np.array(
+            (*batches, *(groups or (0, self.n_groups)), *tasks), dtype=np.int64
+        )  # (6,)
+        arguments = (*self._tables, self.step, n_rows, batch_size, bounds)
+        with threads.team(n_threads) as size:
+            if size == 1:
+                root(parallel=False)(*arguments)
+            else:
+                team = np.zeros(N_TEAM, dtype=np.int64)  # (48,)
+                root(parallel=True)(*arguments, team, size)

@@ -242,7 +242,7 @@ def _fma(module, value_type):
     return _declare(module, name, value_type, [value_type] * 3)
 
 
-def _data_pointer(context, builder, array_type, array, offset):
+def data_pointer(context, builder, array_type, array, offset):
     """Address of element ``offset`` of a 1-D array."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [offset])
@@ -263,7 +263,7 @@ def make_tile(precision, tile, *, edge):
         def codegen(context, builder, signature, values):
             types = signature.args
             pointers = {
-                i: _data_pointer(context, builder, types[i], values[i], values[i + 1])
+                i: data_pointer(context, builder, types[i], values[i], values[i + 1])
                 for i in (0, 4, 8, 11)
             }
             arguments = (pointers[0], values[2], values[3], pointers[4], values[6], values[7],
@@ -365,7 +365,7 @@ def make_lane_sum(precision, *, squares):
     @intrinsic
     def lane_sum(typingctx, x, offset, n):
         def codegen(context, builder, signature, values):
-            pointer = _data_pointer(context, builder, signature.args[0], values[0], values[1])
+            pointer = data_pointer(context, builder, signature.args[0], values[0], values[1])
             total = _lane_totals(builder, pointer, values[2], vector, squares)
             width = SUM_LANES
             while width > 1:
@@ -426,14 +426,3 @@ def _lane_totals(builder, pointer, n, vector, squares):
     zeros = ir.Constant(vector, [0.0] * vector.count)
     total = loop("vectors", zero, whole, lanes, zeros, whole_vector)
     return loop("rest", whole, n, one, total, single)
-
-
-@intrinsic
-def fetch_add(typingctx, array, index):
-    """Add 1 to an element of an int64 array, atomically; returns the value before."""
-
-    def codegen(context, builder, signature, values):
-        place = _data_pointer(context, builder, signature.args[0], *values)
-        return builder.atomic_rmw("add", place, ir.Constant(WORD, 1), "monotonic")
-
-    return nb.int64(array, nb.int64), codegen

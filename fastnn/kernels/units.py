@@ -15,9 +15,9 @@ from fastnn.kernels.jit import view
 from fastnn.kernels.optimizers import N_COEFFICIENTS, N_STATE
 
 # Places in the step's state (8,), int64: first row of the mini-batch in the order, its rows, 1 if
-# there is nothing to train on, the next task to hand out, and the address of the order (n,) in
-# which the data's rows are used, or 0.
-ROW, ROWS, SKIP, NEXT_TASK, ORDER = range(5)
+# there is nothing to train on, and the address of the order (n,) in which the data's rows are
+# used, or 0.
+ROW, ROWS, SKIP, ORDER = range(4)
 N_STEP = 8
 # Places in the scalars (4,), float64.
 WEIGHT_SUM, LOSS, ALPHA = range(3)
