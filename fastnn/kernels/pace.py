@@ -19,7 +19,7 @@ from fastnn.kernels.units import SKIP
 SLICE = 0.05
 TRIAL = 0.005
 # A trial waits for so many seconds of work, and for so many times what the last one cost.
-FIRST_TRIAL = 0.02
+FIRST_TRIAL = 0.01
 BETWEEN_TRIALS = 100
 # What to expect of a mini-batch in the first slice, which is to be a short one: few floating
 # point operations a second, and some seconds for all that is not counted in those.

@@ -16,7 +16,7 @@ from fastnn.kernels.plan import Plan
 PACK_BYTES = 1 << 20
 # Rows of a task: enough to use a panel of weights many times, few enough to share out evenly.
 ROW_BLOCK = 96
-PARALLEL_ROW_BLOCK = 48
+PARALLEL_ROW_BLOCK = 32
 # Elements of a weight matrix in a task of the group "parameters", about.
 PARAMETER_BLOCK = 8192
 BIAS_BLOCK = 512
@@ -212,9 +212,14 @@ class Pass:
                 )  # fmt: skip
 
     def parameter_block(self, layer):
-        """Rows of a layer's weight matrix in a task: whole segments of about as many elements."""
+        """Rows of a layer's weight matrix in a task: whole segments.
+
+        About as many elements as suit the cache, and tasks enough to share out evenly.
+        """
         segment = units.SEGMENT
-        return segment * max(1, round(PARAMETER_BLOCK / (layer.n_out * segment)))
+        fitting = round(PARAMETER_BLOCK / (layer.n_out * segment))
+        shared = -(-layer.n_in // (segment * (1 if self.n_threads == 1 else 2 * self.n_threads)))
+        return segment * max(1, min(fitting, shared))
 
     def add_weight_gradient(self, i, gradient, init):
         """In a chain over rows of a weight matrix: their gradient."""

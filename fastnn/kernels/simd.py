@@ -34,9 +34,10 @@ class Tile:
         return self.vectors * self.lanes
 
 
-# Tiles for float32 by the bytes of a vector register. Of 32 registers 24 hold sums, of 16
-# twelve: what is left holds two vectors of B and a broadcast of A. (float64: half the lanes.)
-TILES = {64: Tile(12, 2, 16), 32: Tile(6, 2, 8), 16: Tile(6, 2, 4)}
+# Tiles for float32 by the bytes of a vector register (float64: half the lanes). Sixteen sums, or
+# the twelve that fit sixteen registers, hide the latency of fma; eight rows divide the usual
+# sizes of batches and layers.
+TILES = {64: Tile(8, 2, 16), 32: Tile(6, 2, 8), 16: Tile(6, 2, 4)}
 
 
 @cache

@@ -23,12 +23,12 @@ N_STEP = 8
 WEIGHT_SUM, LOSS, ALPHA = range(3)
 N_SCALARS = 4
 # Places in the coefficients (8,) beyond those of the optimizer, in the network's precision.
-C_ALPHA, C_WEIGHT_SUM = 6, 7
+C_ALPHA, C_SCALE = 6, 7
 # What a sum starts from.
 ZERO, ADD, BIAS = range(3)
 # Rows of a weight matrix whose squares are summed together; tasks own whole segments. It is a
-# multiple of every tile's rows and of every panel's columns.
-SEGMENT = 96
+# multiple of every panel's columns.
+SEGMENT = 32
 
 
 def rows_of_task(step, task, block):
@@ -57,7 +57,7 @@ def begin_step(step, task, weights_at, scalars_at, coefficients_at):
     scalars[WEIGHT_SUM] = total
     state[SKIP] = 1 if total == 0.0 else 0
     coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (8,)
-    coefficients[C_WEIGHT_SUM] = total
+    coefficients[C_SCALE] = 1.0 / total if total != 0.0 else 0.0
     coefficients[C_ALPHA] = scalars[ALPHA]
 
 
@@ -327,7 +327,7 @@ def bias_gradient(step, task, delta_at, ld, gradient_at, n, init, block):
 
 
 def square_sums(step, task, weights_at, n_in, n_out, sums_at, block):
-    # sums (ceil(n_in / 96),): sum of squares of each 96 rows of the weights (n_in, n_out).
+    # sums (ceil(n_in / 32),): sum of squares of each 32 rows of the weights (n_in, n_out).
     weights = view(weights_at, n_in * n_out, real)  # (n_in, n_out)
     sums = view(sums_at, (n_in + SEGMENT - 1) // SEGMENT, np.float64)  # (segments,)
     for row in range(task * block, min(task * block + block, n_in), SEGMENT):
@@ -353,18 +353,18 @@ def update(
 
 
 def update_two_slots(w, g, slot_0, slot_1, c, alpha):
-    c0, c1, c2, c3, c4, c5, weight_sum = c[0], c[1], c[2], c[3], c[4], c[5], c[C_WEIGHT_SUM]
+    c0, c1, c2, c3, c4, c5, scale = c[0], c[1], c[2], c[3], c[4], c[5], c[C_SCALE]
     for i in range(w.shape[0]):
-        gradient = (g[i] + alpha * w[i]) / weight_sum
+        gradient = (g[i] + alpha * w[i]) * scale
         w[i], slot_0[i], slot_1[i] = step_of(
             w[i], gradient, slot_0[i], slot_1[i], c0, c1, c2, c3, c4, c5
         )
 
 
 def update_one_slot(w, g, slot_0, slot_1, c, alpha):
-    c0, c1, c2, c3, c4, c5, weight_sum = c[0], c[1], c[2], c[3], c[4], c[5], c[C_WEIGHT_SUM]
+    c0, c1, c2, c3, c4, c5, scale = c[0], c[1], c[2], c[3], c[4], c[5], c[C_SCALE]
     for i in range(w.shape[0]):
-        gradient = (g[i] + alpha * w[i]) / weight_sum
+        gradient = (g[i] + alpha * w[i]) * scale
         w[i], slot_0[i], _ = step_of(w[i], gradient, slot_0[i], c0, c0, c1, c2, c3, c4, c5)
 
 
