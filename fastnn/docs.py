@@ -129,9 +129,9 @@ dtype : {'auto', 'float32', 'float64'}, default='auto'
     converted as a whole: its mini-batches are.
 
 n_jobs : int or None, default=None
-    Threads for this estimator. None: as many as Numba would use, and one where the
-    work is small. -1: all processors, -2: all but one, and so on. The result does not
-    depend on it."""
+    The most threads for this estimator. None: as many as Numba would use. -1: all
+    processors, -2: all but one, and so on. One does the work where it is small, or
+    where it is faster by measurement. The result does not depend on the threads."""
 
 ATTRIBUTES = """\
 loss_ : float

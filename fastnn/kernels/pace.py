@@ -26,7 +26,8 @@ BETWEEN_TRIALS = 100
 FLOPS_PER_SECOND = 2e9
 OVERHEAD = 1e-5
 # Floating point operations of a mini-batch below which threads are not worth a trial, and above
-# which they are the first choice. (To start and join two takes about 1.5 us, three times a step.)
+# which they are the first choice. (Threads lose some microseconds a step to waiting for one
+# another and to fetching what another has written.)
 TOO_SMALL = 500_000
 LARGE = 20_000_000
 
