@@ -23,7 +23,7 @@ FIRST_TRIAL = 0.01
 BETWEEN_TRIALS = 100
 # What to expect of a mini-batch in the first slice, which is to be a short one: few floating
 # point operations a second, and some seconds for all that is not counted in those.
-FLOPS_PER_SECOND = 2e9
+FLOPS_PER_SECOND = 1e10
 OVERHEAD = 1e-5
 # Floating point operations of a mini-batch below which threads are not worth a trial, and above
 # which they are the first choice. (Threads lose some microseconds a step to waiting for one

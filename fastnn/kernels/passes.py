@@ -5,6 +5,8 @@ layer; in group "parameters" a task takes some rows of a weight matrix through i
 its update and its packing for the next step. `Pass` owns the buffers and adds the units.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from scipy import sparse
 
@@ -28,10 +30,12 @@ def padded(width, itemsize):
     return stride + 16 if stride * itemsize % 1024 == 0 else stride
 
 
-def flops(layer_units, rows):
-    """Floating point operations of one training step, without the elementwise ones."""
-    products = [n * m for n, m in zip(layer_units, layer_units[1:], strict=False)]
-    return rows * (6 * sum(products) - 2 * products[0])
+def flops(layer_units, rows, *, backward=True):
+    """Floating point operations of the matrix products of a mini-batch."""
+    products = [n * m for n, m in pairwise(layer_units)]
+    forward = 2 * rows * sum(products)
+    # The gradient of every layer, and the deltas of all but the first.
+    return 3 * forward - 2 * rows * products[0] if backward else forward
 
 
 class Pass:
@@ -292,4 +296,5 @@ class Pass:
 
     def pace(self):
         """What runs the plan."""
-        return Pace(self.plan, flops(self.network.layer_units, self.rows), self.n_threads)
+        work = flops(self.network.layer_units, self.rows, backward=self.deltas is not None)
+        return Pace(self.plan, work, self.n_threads)

@@ -51,25 +51,29 @@ def run_serial(groups, chains, units, step, n_rows, batch_size, bounds):
 
 
 def run_parallel(groups, chains, units, step, n_rows, batch_size, bounds, team, n_threads):
-    # Whoever comes first leads; whoever comes later, or never, is not waited for. So nothing
+    # Whoever comes first leads; whoever comes late, or never, is not waited for. So nothing
     # depends on when, or whether, the threading layer runs these iterations side by side.
     for _ in prange(n_threads):
         place = fetch_add(team, COME)
         if place == 0:
-            lead(groups, chains, units, step, n_rows, batch_size, bounds, team)
+            lead(groups, chains, units, step, n_rows, batch_size, bounds, team, n_threads)
         else:
             follow(chains, units, step, team, place)
 
 
-def lead(groups, chains, units, step, n_rows, batch_size, bounds, team):
-    # Go through the groups; for one with several tasks call those who have come by now.
-    calls = 0
+def lead(groups, chains, units, step, n_rows, batch_size, bounds, team, n_threads):
+    # Go through the groups; for one with several tasks call those who have come by now. Before
+    # the first such, a moment for threads that are on their way.
+    calls, looks = 0, 0
     for batch in range(bounds[FIRST_BATCH], bounds[LAST_BATCH]):
         begin_batch(step, batch, n_rows, batch_size, bounds)
         for group in range(bounds[FIRST_GROUP], bounds[LAST_GROUP]):
             if step[SKIP] == 1:
                 break
             begin, end = tasks_of_group(groups, chains, group, step, bounds)
+            while end - begin > 1 and looks < PATIENCE and load_word(team, COME) < n_threads:
+                looks += 1
+                pause()
             come = load_word(team, COME)
             if end - begin <= 1 or come == 1:
                 for task in range(begin, end):
@@ -79,10 +83,10 @@ def lead(groups, chains, units, step, n_rows, batch_size, bounds, team):
             calls += 1
             store_word(team, CALL, calls * CALLS + come)
             take_tasks(chains, units, step, team)
-            looks = 0
+            waits = 0
             while load_word(team, FINISHED) < come - 1:
-                looks += 1
-                wait(looks)
+                waits += 1
+                wait(waits)
     store_word(team, CALL, STOP)
 
 
