@@ -61,7 +61,7 @@ def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}.")
     begin = time.perf_counter()
     compiled_before = cache.STATS["misses"]
-    with jit.observed(_Progress() if verbose else None), warnings.catch_warnings():
+    with jit.observed(_show if verbose else None), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         if threads.resolve_n_jobs(None) > 1:
             plan.parallel_root_available()
@@ -85,9 +85,7 @@ def _tiny_fits(dtype, params):
     MLPRegressor(**params).fit(X, X[:, 0]).predict(X)
 
 
-class _Progress:
-    """Shows the unit at work: one line, rewritten, on a terminal; elsewhere nothing."""
-
-    def __call__(self, name):
-        if sys.stderr.isatty():
-            print(f"\rfastnn: preparing {name}".ljust(78), end="", file=sys.stderr, flush=True)
+def _show(name):
+    """Show the unit at work: one line, rewritten, on a terminal; elsewhere nothing."""
+    if sys.stderr.isatty():
+        print(f"\rfastnn: preparing {name}".ljust(78), end="", file=sys.stderr, flush=True)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from fastnn.kernels import catalog, threads, units
-from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.passes import BIAS_BLOCK, ROW_BLOCK, Pass
 
 # Elements of the activation buffers of a full-batch pass or a prediction.
@@ -41,11 +40,7 @@ class Trainer:
         self.gradient = np.zeros_like(params)  # (n_params,)
         self.plan = shared.plan
         self._add_begin(shared, data)
-        self.plan.group()
-        self.plan.chain(row_block=shared.row_block)
-        shared.add_forward()
-        shared.add_output(data)
-        shared.add_backward()
+        shared.add_rows_group(data)
         self.plan.group()
         sums, places = _square_sum_places(shared.layers)
         for i, layer in enumerate(shared.layers):
@@ -96,13 +91,11 @@ class Trainer:
         )  # fmt: skip
 
     def _add_finish(self, shared, sums):
-        network = shared.network
-        outputs = network.layer_units[-1] if LOSSES[network.loss].mean_over_outputs else 1
         self.plan.group()
         self.plan.chain(tasks=1)
         self.plan.add(
             catalog.finish_unit(), row_loss_at=shared.row_loss, square_sums_at=sums,
-            n_sums=len(sums), scalars_at=self.scalars, outputs=outputs,
+            n_sums=len(sums), scalars_at=self.scalars, outputs=shared.outputs_of_mean,
         )  # fmt: skip
 
     def train_epoch(self, order):
@@ -137,22 +130,17 @@ class Objective:
         self.plan.group()
         self.plan.chain(tasks=1)
         shared.add_begin()
-        self.plan.group()
-        self.plan.chain(row_block=shared.row_block)
-        shared.add_forward()
-        shared.add_output(data)
-        shared.add_backward()
+        shared.add_rows_group(data)
         self.plan.group()
         for i, layer in enumerate(shared.layers):
             self.plan.chain(tasks=shared.parameter_tasks(layer))
             shared.add_weight_gradient(i, self.gradient, units.ADD)
             self.plan.chain(tasks=-(-layer.n_out // BIAS_BLOCK))
             shared.add_bias_gradient(i, self.gradient, units.ADD)
-        outputs = network.layer_units[-1] if LOSSES[network.loss].mean_over_outputs else 1
         self.plan.chain(tasks=1)
         self.plan.add(
             catalog.add_loss_unit(), row_loss_at=shared.row_loss, scalars_at=self.scalars,
-            outputs=outputs,
+            outputs=shared.outputs_of_mean,
         )  # fmt: skip
         self.plan.compile()
         self.preparation = shared.preparation()

@@ -129,6 +129,7 @@ def root(template, signature, *, parallel, **bindings):
     with _lock:
         if name not in _roots:
             clone = copy_function(template, name, bindings)
+            # Without the flags of units: a root is called from Python, and may have a prange.
             compiled = njit(nogil=True, parallel=parallel, error_model="numpy")(clone)
             cache.attach(compiled, clone)
             with _preparing(name):

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from fastnn.kernels import catalog, matmul, units
+from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.pace import Pace
 from fastnn.kernels.plan import Plan
 
@@ -181,6 +182,20 @@ class Pass:
             a, stride, moving = self.activations[i - 1], self.strides[i - 1], False
         row_stride, k_stride = (1, stride) if transposed else (stride, 1)
         return {"a_at": a, "row_stride": row_stride, "k_stride": k_stride, "a_moving": moving}
+
+    def add_rows_group(self, data):
+        """The whole group "rows" of a pass that trains: forward, losses, backward."""
+        self.plan.group()
+        self.plan.chain(row_block=self.row_block)
+        self.add_forward()
+        self.add_output(data)
+        self.add_backward()
+
+    @property
+    def outputs_of_mean(self):
+        """Outputs that a row's loss is the mean of; 1 where it is their sum."""
+        is_mean = LOSSES[self.network.loss].mean_over_outputs
+        return self.network.layer_units[-1] if is_mean else 1
 
     def add_output(self, data):
         """In a chain over rows: targets, the rows' losses, and the last layer's delta."""
