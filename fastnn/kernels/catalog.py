@@ -158,6 +158,10 @@ def bias_gradient_unit(precision):
     return compile_unit(units.bias_gradient, precision)
 
 
+def sum_parts_unit(precision):
+    return compile_unit(units.sum_parts, precision)
+
+
 def square_sums_unit(precision):
     return compile_unit(
         units.square_sums, precision, lane_sum=lambda p: simd.make_lane_sum(p, squares=True)

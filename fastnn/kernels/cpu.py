@@ -41,6 +41,8 @@ class Trainer:
         self.plan = shared.plan
         self._add_begin(shared, data)
         shared.add_rows_group(data)
+        if shared.in_parts:
+            shared.add_part_gradients()
         self.plan.group()
         sums, places = _square_sum_places(shared.layers)
         for i, layer in enumerate(shared.layers):
@@ -70,15 +72,21 @@ class Trainer:
 
     def _add_weights(self, shared, i, layer, sums):
         self.plan.chain(tasks=shared.parameter_tasks(layer))
-        shared.add_weight_gradient(i, self.gradient, units.ZERO)
-        shared.add_square_sums(i, sums)
         size, block = layer.n_in * layer.n_out, shared.parameter_block(layer) * layer.n_out
+        if shared.in_parts:
+            shared.add_sum_parts(self.gradient, layer.weight_offset, size, block)
+        else:
+            shared.add_weight_gradient(i, self.gradient, units.ZERO)
+        shared.add_square_sums(i, sums)
         self._add_update(shared, layer.weight_offset, size, block, decay=True)
         shared.add_pack(i, self.plan)
 
     def _add_biases(self, shared, i, layer):
         self.plan.chain(tasks=-(-layer.n_out // BIAS_BLOCK))
-        shared.add_bias_gradient(i, self.gradient, units.ZERO)
+        if shared.in_parts:
+            shared.add_sum_parts(self.gradient, layer.bias_offset, layer.n_out, BIAS_BLOCK)
+        else:
+            shared.add_bias_gradient(i, self.gradient, units.ZERO)
         self._add_update(shared, layer.bias_offset, layer.n_out, BIAS_BLOCK, decay=False)
 
     def _add_update(self, shared, offset, size, block, *, decay):

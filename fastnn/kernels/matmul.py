@@ -34,7 +34,10 @@ def matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, 
                 height = min(ROWS, m - i)
                 a_offset = i * row_stride + p * k_stride
                 c_offset = i * c_stride + j
-                if width <= LANES:
+                if width <= HALF:
+                    half_tile(a, a_offset, row_stride, k_stride, b, b_offset, stride, depth,
+                              c, c_offset, c_stride, bias, j, start, height, width)  # fmt: skip
+                elif width <= LANES:
                     narrow_tile(a, a_offset, row_stride, k_stride, b, b_offset, stride, depth,
                                 c, c_offset, c_stride, bias, j, start, height, width)  # fmt: skip
                 elif height == ROWS and width == COLUMNS:
@@ -70,13 +73,16 @@ def bindings(precision):
     """The names that the functions of this module leave open, and the functions."""
     shape = simd.tile_shape(precision)
     narrow = simd.Tile(shape.rows, 1, shape.lanes)
+    half = simd.Tile(shape.rows, 1, shape.lanes // 2)
     names = {
         "ROWS": shape.rows,
         "COLUMNS": shape.columns,
         "LANES": shape.lanes,
+        "HALF": half.lanes,
         "tile": simd.make_tile(precision, shape, edge=False),
         "edge_tile": simd.make_tile(precision, shape, edge=True),
         "narrow_tile": simd.make_tile(precision, narrow, edge=True),
+        "half_tile": simd.make_tile(precision, half, edge=True),
     }
     return {
         "matmul": jit.bind(matmul, f"matmul_{precision}", **names),

@@ -23,6 +23,11 @@ PARALLEL_ROW_BLOCK = 32
 # Elements of a weight matrix in a task of the group "parameters", about.
 PARAMETER_BLOCK = 8192
 BIAS_BLOCK = 512
+# A mini-batch in parts: rows of a part, about; parts at most; and how many activations, inputs and
+# outputs included, there must be for each parameter.
+PART_ROWS = 96
+MOST_PARTS = 16
+EXCHANGE_RATIO = 3
 
 
 def padded(width, itemsize):
@@ -37,6 +42,23 @@ def flops(layer_units, rows, *, backward=True):
     forward = 2 * rows * sum(products)
     # The gradient of every layer, and the deltas of all but the first.
     return 3 * forward - 2 * rows * products[0] if backward else forward
+
+
+def sums_in_parts(network, X, rows):
+    """Whether gradients are summed over parts of the mini-batch first, each by one task.
+
+    Then threads exchange gradients instead of activations, which pays where those are fewer.
+    It changes roundings, so it hangs on nothing but shapes.
+    """
+    exchanged = rows * sum(network.layer_units) // EXCHANGE_RATIO
+    return not sparse.issparse(X) and 2 * PART_ROWS <= rows <= MOST_PARTS * PART_ROWS and (
+        network.n_params <= exchanged
+    )
+
+
+def rows_of_part(rows):
+    """Rows of each part of a mini-batch: about `PART_ROWS`, and whole tiles of 8."""
+    return -(-rows // (rows // PART_ROWS * 8)) * 8
 
 
 class Pass:
@@ -63,7 +85,11 @@ class Pass:
         self.rows = rows
         self.precision = params.dtype.name
         self.n_threads = n_threads
-        self.row_block = ROW_BLOCK if n_threads == 1 else PARALLEL_ROW_BLOCK
+        self.in_parts = backward and ordered and sums_in_parts(network, X, rows)
+        if self.in_parts:
+            self.row_block = rows_of_part(rows)
+        else:
+            self.row_block = ROW_BLOCK if n_threads == 1 else PARALLEL_ROW_BLOCK
         self.plan = Plan()
         self.layers = network.layers
         itemsize = params.itemsize
@@ -147,7 +173,7 @@ class Pass:
                     b_stride=0 if packed else layer.n_out,
                     c_at=self.activations[i], c_stride=self.strides[i],
                     c_moving=last and self.out is not None, bias_at=bias, init=units.BIAS,
-                    m=0, n=layer.n_out, k=layer.n_in, block=block,
+                    m=0, n=layer.n_out, k=layer.n_in, block=block, task_stride=0,
                 )  # fmt: skip
             if not last and self.network.activation != "identity":
                 unit = catalog.activate_unit(precision, self.network.activation)
@@ -221,7 +247,7 @@ class Pass:
                 b_at=self.packed_transposed[i], b_stride=0,
                 c_at=self.deltas[i - 1], c_stride=self.strides[i - 1], c_moving=False,
                 bias_at=None, init=units.ZERO, m=0, n=layer.n_in, k=layer.n_out,
-                block=self.row_block,
+                block=self.row_block, task_stride=0,
             )  # fmt: skip
             if activation != "identity":
                 self.plan.add(
@@ -240,8 +266,12 @@ class Pass:
         shared = -(-layer.n_in // (segment * (1 if self.n_threads == 1 else 2 * self.n_threads)))
         return segment * max(1, min(fitting, shared))
 
-    def add_weight_gradient(self, i, gradient, init):
-        """In a chain over rows of a weight matrix: their gradient."""
+    def add_weight_gradient(self, i, gradient, init, *, of_part=False):
+        """In a chain over rows of a weight matrix: their gradient.
+
+        With ``of_part``, in a chain over rows of the mini-batch: what these add to the gradient of
+        the whole matrix, to parts that lie n_params apart.
+        """
         layer, block = self.layers[i], self.parameter_block(self.layers[i])
         target = gradient[layer.weight_offset :]
         if i == 0 and self.is_sparse:
@@ -257,17 +287,34 @@ class Pass:
             **self._left_factor(i, transposed=True),
             b_at=self.deltas[i], b_stride=self.strides[i], c_at=target, c_stride=layer.n_out,
             c_moving=False, bias_at=None, init=init, m=layer.n_in, n=layer.n_out, k=0,
-            block=block,
+            block=self.row_block if of_part else block, task_stride=of_part * len(self.params),
         )  # fmt: skip
 
-    def add_bias_gradient(self, i, gradient, init):
-        """In a chain over a layer's biases: their gradient."""
+    def add_bias_gradient(self, i, gradient, init, *, of_part=False):
+        """In a chain over a layer's biases: their gradient; ``of_part`` as for weights."""
         layer = self.layers[i]
         self.plan.add(
             catalog.bias_gradient_unit(self.precision),
             delta_at=self.deltas[i], ld=self.strides[i],
             gradient_at=gradient[layer.bias_offset :], n=layer.n_out, init=init,
-            block=BIAS_BLOCK,
+            block=self.row_block if of_part else BIAS_BLOCK,
+            task_stride=of_part * len(self.params),
+        )  # fmt: skip
+
+    def add_part_gradients(self):
+        """In a chain over rows of the mini-batch: their part of every gradient."""
+        n_parts = -(-self.rows // self.row_block)
+        self.parts = np.zeros(n_parts * len(self.params), self.params.dtype)  # (parts * n_params,)
+        for i in range(len(self.layers)):
+            self.add_weight_gradient(i, self.parts, units.ZERO, of_part=True)
+            self.add_bias_gradient(i, self.parts, units.ZERO, of_part=True)
+
+    def add_sum_parts(self, gradient, offset, size, block):
+        """In a chain over some parameters: their gradient, from its parts."""
+        self.plan.add(
+            catalog.sum_parts_unit(self.precision),
+            parts_at=self.parts, n_params=len(self.params), rows_block=self.row_block,
+            gradient_at=gradient, offset=offset, size=size, block=block,
         )  # fmt: skip
 
     def add_square_sums(self, i, sums):

@@ -124,22 +124,28 @@ def gather_csr(
 
 def multiply(
     step, task, a_at, row_stride, k_stride, a_moving, b_at, b_stride, c_at, c_stride, c_moving,
-    bias_at, init, m, n, k, block
+    bias_at, init, m, n, k, block, task_stride
 ):  # fmt: skip
     # C = init + A B for the task's rows of C. m or k zero: the mini-batch's rows. A moving
     # matrix holds all the data's rows: the mini-batch's begin at the step's first row.
+    # With a task_stride, which elements are from one task's C to the next's, the product over
+    # the task's rows of the mini-batch alone.
     state = view(step, N_STEP, np.int64)  # (8,)
     rows, start = state[ROWS], state[ROW]
-    depth = k if k != 0 else rows
     first = task * block
-    height = min(block, (m if m != 0 else rows) - first)
-    # Along the rows of the data run A's rows where m is the mini-batch's, else its k.
-    a_shift = first * row_stride + a_moving * start * (row_stride if m == 0 else k_stride)
-    c_shift = (first + c_moving * start) * c_stride
+    if task_stride != 0:
+        height, depth = m, min(block, rows - first)
+        a_shift = (first + a_moving * start) * k_stride
+        b_shift, c_shift = first * b_stride, task * task_stride
+    else:
+        height, depth = min(block, (m if m != 0 else rows) - first), k if k != 0 else rows
+        # Along the rows of the data run A's rows where m is the mini-batch's, else its k.
+        a_shift = first * row_stride + a_moving * start * (row_stride if m == 0 else k_stride)
+        b_shift, c_shift = np.int64(0), (first + c_moving * start) * c_stride
     far = np.int64(1) << np.int64(40)
     matmul(
         view(a_at + a_shift * ITEMSIZE, far, real), row_stride, k_stride,
-        view(b_at, far, real), b_stride, depth,
+        view(b_at + b_shift * ITEMSIZE, far, real), b_stride, depth,
         view(c_at + c_shift * ITEMSIZE, far, real), c_stride,
         view(bias_at, n, real), init, height, n,
     )  # fmt: skip
@@ -312,18 +318,36 @@ def softmax_link(z, n):
         softmax_normalize(z[start : start + n])
 
 
-def bias_gradient(step, task, delta_at, ld, gradient_at, n, init, block):
-    # gradient (n,) = or += sum of delta (rows, ld) over its rows, in order.
-    rows = view(step, N_STEP, np.int64)[ROWS]
-    low, high = task * block, min(task * block + block, n)
-    gradient = view(gradient_at, high, real)[low:high]  # (task's columns,)
+def bias_gradient(step, task, delta_at, ld, gradient_at, n, init, block, task_stride):
+    # gradient (n,) = or += sum of delta (rows, ld) over its rows, in order: for ``block`` columns
+    # a task; or, with a task_stride, all columns for ``block`` rows, each task to its own.
+    if task_stride != 0:
+        begin, end = rows_of_task(step, task, block)
+        low, high = np.int64(0), n
+    else:
+        begin, end = np.int64(0), view(step, N_STEP, np.int64)[ROWS]
+        low, high = task * block, min(task * block + block, n)
+    target = task * task_stride
+    gradient = view(gradient_at, target + high, real)[target + low : target + high]  # (columns,)
     if init == ZERO:
         gradient[:] = real(0)
-    delta = view(delta_at, rows * ld, real)  # (rows, ld)
-    for r in range(rows):
+    delta = view(delta_at, end * ld, real)  # (rows, ld)
+    for r in range(begin, end):
         row = delta[r * ld + low : r * ld + high]
         for j in range(gradient.shape[0]):
             gradient[j] += row[j]
+
+
+def sum_parts(step, task, parts_at, n_params, rows_block, gradient_at, offset, size, block):
+    # gradient (n_params,) = sum of parts (ceil(rows / rows_block), n_params) in order, for
+    # ``block`` of the ``size`` parameters that begin at ``offset``.
+    rows = view(step, N_STEP, np.int64)[ROWS]
+    low, high = offset + task * block, offset + min(task * block + block, size)
+    gradient = view(gradient_at, high, real)[low:high]  # (task's parameters,)
+    for part in range((rows + rows_block - 1) // rows_block):
+        values = view(parts_at, part * n_params + high, real)[part * n_params + low :]
+        for i in range(gradient.shape[0]):
+            gradient[i] = values[i] if part == 0 else gradient[i] + values[i]
 
 
 def square_sums(step, task, weights_at, n_in, n_out, sums_at, block):
