@@ -25,8 +25,8 @@ class Trainer(Protocol):
 
         Notes
         -----
-        Comes back to Python at least about ten times a second, so that Ctrl-C raises
-        KeyboardInterrupt out of it; the parameters are then those that training had reached.
+        Comes back to Python many times a second, so that Ctrl-C raises KeyboardInterrupt out of
+        it; the parameters are then those that training had reached.
         """
 
 
@@ -39,8 +39,12 @@ class Backend(Protocol):
     def objective(self, network, data, *, alpha, dtype):
         """A callable: params (n_params,) -> loss, gradient (n_params,), of all the data."""
 
-    def forward(self, network, params, X, *, rows=None, link=True):
-        """Predictions (n_rows, n_outputs) for X, or its ``rows``; without ``link``, raw ones."""
+    def forward(self, network, params, X, *, rows=None, link=True, kept=None):
+        """Predictions (n_rows, n_outputs) for X, or its ``rows``; without ``link``, raw ones.
+
+        ``kept`` is a dict that the caller keeps with ``params``; what the backend puts there
+        serves the next prediction.
+        """
 
 
 def get_backend(device="cpu", n_jobs=None):

@@ -349,6 +349,8 @@ class BaseMultilayerPerceptron(BaseEstimator):
         self.coefs_ = self._network.coefs(self._params)
         self.intercepts_ = self._network.intercepts(self._params)
         self._views = (*self.coefs_, *self.intercepts_)
+        # What the backend keeps between predictions, for these parameters.
+        self._kept = {}
 
     def _views_are_ours(self):
         views = vars(self).get("_views")
@@ -398,7 +400,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
         state = dict(super().__getstate__())
         if "_params" in state:
             state["_network"], state["_params"] = self._fitted_network()
-            for name in ("coefs_", "intercepts_", "_views"):
+            for name in ("coefs_", "intercepts_", "_views", "_kept"):
                 state.pop(name, None)
         return state
 
@@ -424,7 +426,8 @@ class BaseMultilayerPerceptron(BaseEstimator):
                 f"{network.layer_units[0]} features as input, the rows of coefs_[0]."
             )
         check_representable(X, params.dtype, "X")
-        return self._backend().forward(network, params, X, link=link)
+        kept = self._kept if params is vars(self).get("_params") else None
+        return self._backend().forward(network, params, X, link=link, kept=kept)
 
     def _loss_grad_lbfgs(
         self,

@@ -185,7 +185,7 @@ class ReferenceBackend:
 
         return evaluate
 
-    def forward(self, network, params, X, *, rows=None, link=True):
+    def forward(self, network, params, X, *, rows=None, link=True, kept=None):
         self.calls.append("forward")
         z = activations_of(network, params, batch_of(X, rows, params.dtype))[-1]
         return OUTPUT_ACTIVATIONS[network.out_activation](z) if link else z
@@ -225,7 +225,7 @@ class Recorder(ReferenceBackend):
 
         return failing
 
-    def forward(self, network, params, X, *, rows=None, link=True):
+    def forward(self, network, params, X, *, rows=None, link=True, kept=None):
         output = super().forward(network, params, X, rows=rows, link=link)
         if rows is not None:
             self.rows = rows

@@ -12,7 +12,7 @@ KERNELS = PACKAGE / "kernels"
 # Each module may import those above it in its list, and no other of fastnn's.
 KERNELS_ORDER = [
     "activations", "losses", "optimizers", "cache", "jit", "simd", "atomics", "elementary",
-    "matmul", "units", "catalog", "threads", "plan", "pace", "passes", "cpu",
+    "matmul", "units", "catalog", "threads", "plan", "pace", "passes", "prediction", "cpu",
 ]  # fmt: skip
 REGISTRIES = ("activations", "losses", "optimizers")
 # The rows of the package above the kernels. backends may import kernels.cpu, network and training

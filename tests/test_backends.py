@@ -129,20 +129,83 @@ def test_sparse_and_dense_have_the_same_bits(dtype):
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_blocks_of_rows_do_not_change_the_objective(monkeypatch, dtype, is_sparse):
     """The gradient adds up over blocks of rows as it would over all rows at once."""
-    from fastnn.kernels import cpu
+    from fastnn.kernels import passes
 
     network = Network((7, 30, 3), "relu", "squared_error")
     data = make_data(network, is_sparse=is_sparse, weighted=True, n=500)
     params = network.initialize(np.random.RandomState(0), np.float64)
     results = []
     for elements in (1 << 20, 1):
-        monkeypatch.setattr(cpu, "CHUNK_ELEMENTS", elements)
+        monkeypatch.setattr(passes, "CHUNK_ELEMENTS", elements)
         objective = backends.get_backend().objective(
             network, data, alpha=0.1, dtype=np.dtype(dtype)
         )
         results.append(objective(params))
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-12)
     np.testing.assert_array_equal(results[0][1], results[1][1])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("rule", OPTIMIZERS)
+@pytest.mark.parametrize("n", [203, 400, 617])
+def test_gradients_in_parts(dtype, rule, n):
+    """Mini-batches of 200 rows or more are summed in parts: the same training, but for roundings.
+
+    With a last mini-batch of 3, 200 and 17 rows.
+    """
+    from fastnn.kernels import passes
+
+    network = Network((7, 20, 4), "tanh", "log_loss")
+    data = make_data(network, weighted=True, n=n)
+    rows = 300 if n == 617 else 200
+    assert passes.sums_in_parts(network, data.X, rows)
+    trained = []
+    for backend in (backends.get_backend(n_jobs=1), ReferenceBackend()):
+        params = network.initialize(np.random.RandomState(0), dtype)
+        optimizer = make_optimizer(rule, network, dtype)
+        trainer = backend.trainer(network, params, data, optimizer, alpha=0.01, batch_size=rows)
+        losses = [trainer.train_epoch(np.random.RandomState(i).permutation(n)) for i in range(3)]
+        trained.append((params, losses))
+    (params, losses), (expected, expected_losses) = trained
+    np.testing.assert_allclose(params, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    np.testing.assert_allclose(losses, expected_losses, rtol=TOLERANCE[dtype])
+
+
+def test_what_decides_on_parts():
+    """Shapes alone, for bits that depend on nothing else."""
+    from fastnn.kernels.passes import sums_in_parts
+
+    small, large = (Network((64, n, 10), "relu", "log_loss") for n in (100, 1000))
+    X = np.zeros((1000, 64))
+    assert sums_in_parts(small, X, 200)
+    assert not sums_in_parts(small, X, 100)
+    assert not sums_in_parts(small, X, 100_000)
+    assert not sums_in_parts(small, sparse.csr_array(X), 200)
+    assert not sums_in_parts(large, X, 200)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("link", [True, False])
+def test_kept_predictions(dtype, link):
+    """A plan that is kept gives the bits of one that is not, for any later X and weights."""
+    rng = np.random.default_rng(0)
+    network = Network((70, 45, 6), "relu", "log_loss")
+    params = network.initialize(np.random.RandomState(0), np.dtype(dtype))
+    backend, kept = backends.get_backend(), {}
+    whole = rng.standard_normal((300, 70))
+    views = [
+        whole[:1], whole[7:8], whole[:3], whole[1:6], whole[::3], whole[10:200, ::-1],
+        np.asfortranarray(whole[:4]), whole[:100].astype(np.float32), whole[:101], whole,
+    ]  # fmt: skip
+    for scale in (1, 2):
+        params *= scale
+        for X in np.repeat(np.arange(len(views)), 2):
+            X = views[X][:, :70]
+            expected = backend.forward(network, params, X, link=link)
+            result = backend.forward(network, params, X, link=link, kept=kept)
+            np.testing.assert_array_equal(result, expected)
+            assert result.base is None
+    assert kept
 
 
 def test_mini_batch_without_weight_is_skipped():

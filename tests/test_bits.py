@@ -42,6 +42,10 @@ for dtype in ("float32", "float64"):
                 digest.update(model.predict(data).tobytes())
                 if name != "counts":
                     digest.update(model.predict_log_proba(data).tobytes())
+    # A mini-batch large enough for its gradient to be summed in parts.
+    model = fastnn.MLPClassifier((10,), **params | {"dtype": dtype, "batch_size": 225})
+    model.fit(X, targets["classes"])
+    digest.update(model._params.tobytes())
 assert threads._State.started or not force_parallel
 print(json.dumps([digest.hexdigest(), simd.vector_bytes()]))
 """

@@ -164,7 +164,7 @@ def test_nan_scores_leave_defined_weights(scores, restored, problem, monkeypatch
     snapshots = []
 
     class Snapshots(Recorder):
-        def forward(self, network, params, X, *, rows=None, link=True):
+        def forward(self, network, params, X, *, rows=None, link=True, kept=None):
             if rows is not None:
                 snapshots.append(params.copy())
             return super().forward(network, params, X, rows=rows, link=link)

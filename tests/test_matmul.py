@@ -27,7 +27,11 @@ def kernels_for(precision):
     bound = matmul.bindings(precision)
     return {
         name: jit.bind(call, f"test_{name}_{precision}", from_python=True, kernel=bound[name])
-        for name, call in (("matmul", call_matmul), ("pack", call_pack))
+        for name, call in (
+            ("matmul", call_matmul),
+            ("row_matmul", call_matmul),
+            ("pack", call_pack),
+        )
     }
 
 
@@ -102,6 +106,37 @@ def test_nothing_beyond_the_edge_is_touched(precision):
     )  # fmt: skip
     np.testing.assert_allclose(frame[:13, :21], a @ b, rtol=1e-4, atol=1e-4)
     assert np.isnan(frame[13:]).all() and np.isnan(frame[:, 21:]).all()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@given(m=st.integers(1, 3), k=sizes, n=st.integers(1, 200), init=st.sampled_from([ZERO, ADD, BIAS]))
+def test_row_by_row(precision, m, k, n, init):
+    """The product for a few rows has the bits of the other."""
+    a, b = matrices(m, k, n, precision)
+    c, bias = matrices(m, 1, n, precision, seed=1)
+    c, bias = np.broadcast_to(c, (m, n)).copy(), bias[0]
+    expected = product(a, b, packed=False, c=c, bias=bias, init=init)
+    kernels_for(precision)["row_matmul"](
+        a.ravel(), k, 1, b.ravel(), n, k, c.ravel(), n, bias, init, m, n
+    )
+    np.testing.assert_array_equal(c, expected)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@given(k=sizes, n=sizes)
+def test_packing_a_transpose(precision, k, n):
+    """Packing B from an array with contiguous columns is packing it from one with rows."""
+    _, b = matrices(1, k, n, precision)
+    pack = kernels_for(precision)["pack"]
+    size = matmul.packed_size(k, n, precision)
+    columns = simd.tile_shape(precision).columns
+    expected, whole, in_parts = (np.zeros(size, precision) for _ in range(3))
+    pack(b.ravel(), n, 1, expected, k, n, 0, k, 0, n)
+    pack(b.T.ravel(), 1, k, whole, k, n, 0, k, 0, n)
+    for j in range(0, n, columns):
+        pack(b.T.ravel(), 1, k, in_parts, k, n, 0, k, j, min(j + columns, n))
+    np.testing.assert_array_equal(whole, expected)
+    np.testing.assert_array_equal(in_parts, expected)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

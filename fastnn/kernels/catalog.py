@@ -95,6 +95,13 @@ def multiply_unit(precision):
     )
 
 
+def multiply_row_unit(precision):
+    return compile_unit(
+        units.multiply, precision, "row",
+        matmul=lambda precision: matmul.bindings(precision)["row_matmul"],
+    )  # fmt: skip
+
+
 def pack_unit(precision):
     return compile_unit(
         units.pack_panels, precision, pack=lambda precision: matmul.bindings(precision)["pack"]

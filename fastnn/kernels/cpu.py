@@ -2,11 +2,8 @@
 
 import numpy as np
 
-from fastnn.kernels import catalog, threads, units
-from fastnn.kernels.passes import BIAS_BLOCK, ROW_BLOCK, Pass
-
-# Elements of the activation buffers of a full-batch pass or a prediction.
-CHUNK_ELEMENTS = 1 << 20
+from fastnn.kernels import catalog, prediction, threads, units
+from fastnn.kernels.passes import BIAS_BLOCK, Pass, chunk_rows
 
 
 def _square_sum_places(layers):
@@ -128,7 +125,7 @@ class Objective:
         self.n_rows = data.X.shape[0]
         weights = data.sample_weight
         self.weight_sum = self.n_rows if weights is None else weights.sum(dtype=np.float64)
-        self.rows = min(self.n_rows, _chunk_rows(network))
+        self.rows = min(self.n_rows, chunk_rows(network))
         shared = Pass(
             network, self.params, data.X, self.rows, ordered=False, n_threads=n_threads,
             backward=True,
@@ -171,12 +168,6 @@ class Objective:
         return float(loss / self.weight_sum), gradient
 
 
-def _chunk_rows(network):
-    """Rows of a block of a pass over all the data, so that its buffers stay in bounds."""
-    rows = CHUNK_ELEMENTS // max(network.layer_units)
-    return max(ROW_BLOCK, min(4096, rows // ROW_BLOCK * ROW_BLOCK))
-
-
 class CpuBackend:
     """The compiled core on the CPU; see `fastnn.backends.Backend`."""
 
@@ -192,31 +183,9 @@ class CpuBackend:
     def objective(self, network, data, *, alpha, dtype):
         return Objective(network, data, alpha=alpha, dtype=dtype, n_threads=self.n_threads)
 
-    def forward(self, network, params, X, *, rows=None, link=True):
+    def forward(self, network, params, X, *, rows=None, link=True, kept=None):
         if rows is not None:
             rows = np.ascontiguousarray(rows, dtype=np.int64)
-        n_rows = X.shape[0] if rows is None else len(rows)
-        out = np.zeros((n_rows, network.layer_units[-1]), params.dtype)  # (n_rows, n_outputs)
-        chunk = min(n_rows, _chunk_rows(network))
-        shared = Pass(
-            network, params, X, chunk, ordered=rows is not None, n_threads=self.n_threads,
-            backward=False, out=out,
-        )  # fmt: skip
-        plan = shared.plan
-        plan.group()
-        plan.chain(tasks=1)
-        shared.add_begin()
-        plan.group()
-        plan.chain(row_block=shared.row_block)
-        shared.add_forward()
-        if link and network.out_activation != "identity":
-            plan.add(
-                catalog.link_unit(shared.precision, network.loss),
-                z_at=out, n=out.shape[1], moving=True, block=shared.row_block,
-            )  # fmt: skip
-        plan.compile()
-        pace = shared.pace()
-        if any(packed is not None for packed in shared.packed):
-            shared.preparation().run(1, 1, (0, 1), pace.team)
-        pace.run(n_rows, chunk, rows)
-        return out
+        elif kept is not None and prediction.is_small(network, X):
+            return prediction.predict_small(network, params, X, link, self.n_threads, kept)
+        return prediction.predict(network, params, X, rows, link, self.n_threads)

@@ -48,16 +48,56 @@ def matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, 
                               c, c_offset, c_stride, bias, j, start, height, width)  # fmt: skip
 
 
+def row_matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n):
+    # The same for a few rows and B as it lies in memory: row by row, as wide as registers allow.
+    for i in range(m):
+        for j in range(0, n, ROW_COLUMNS):
+            if n - j >= ROW_COLUMNS:
+                row_tile(a, i * row_stride, row_stride, k_stride, b, j, b_stride, k,
+                         c, i * c_stride + j, c_stride, bias, j, init, 1, ROW_COLUMNS)  # fmt: skip
+                continue
+            for rest in range(j, n, LANES):
+                row_edge(a, i * row_stride, row_stride, k_stride, b, rest, b_stride, k,
+                         c, i * c_stride + rest, c_stride, bias, rest, init, 1, n - rest)  # fmt: skip
+
+
 def pack(source, k_stride, column_stride, packed, k, n, p_start, p_stop, j_start, j_stop):
-    # Copy rows p and columns j of B into panels; j_start is the first column of a panel.
-    for j in range(j_start, j_stop, COLUMNS):
-        stride = COLUMNS if n - j > LANES else LANES
-        width = min(stride, j_stop - j)
-        for p in range(p_start, p_stop):
-            panel_row = packed[j * k + p * stride : j * k + p * stride + width]
-            offset = p * k_stride + j * column_stride
+    # Copy rows p and columns j of B into panels; j_start is the first column of a panel. Either
+    # the rows or the columns of B are contiguous. Some rows of all panels at a time: rows may
+    # be a power of two apart, and few of those survive in the first-level cache.
+    for first in range(p_start, p_stop, LANES):
+        last = min(first + LANES, p_stop)
+        for j in range(j_start, j_stop, COLUMNS):
+            stride = COLUMNS if n - j > LANES else LANES
+            width = min(stride, j_stop - j)
+            panel = packed[j * k : (j + stride) * k]  # (k, stride)
+            if column_stride == 1:
+                pack_rows(source, k_stride, panel, stride, first, last, j, width)
+            else:
+                pack_columns(source, column_stride, panel, stride, first, last, j, width)
+
+
+def pack_rows(source, k_stride, panel, stride, first, last, j, width):
+    for p in range(first, last):
+        offset = p * k_stride + j
+        row, target = source[offset : offset + width], panel[p * stride : p * stride + width]
+        if width == COLUMNS:
+            for column in range(COLUMNS):
+                target[column] = row[column]
+        else:
             for column in range(width):
-                panel_row[column] = source[offset + column * column_stride]
+                target[column] = row[column]
+
+
+def pack_columns(source, column_stride, panel, stride, first, last, j, width):
+    for column in range(0, width, LANES):
+        offset = (j + column) * column_stride
+        if last - first == LANES and width - column >= LANES:
+            transpose(source, offset + first, column_stride, panel, first * stride + column, stride)
+            continue
+        for i in range(min(LANES, width - column)):
+            for p in range(first, last):
+                panel[p * stride + column + i] = source[offset + i * column_stride + p]
 
 
 def packed_size(k, n, precision):
@@ -74,18 +114,27 @@ def bindings(precision):
     shape = simd.tile_shape(precision)
     narrow = simd.Tile(shape.rows, 1, shape.lanes)
     half = simd.Tile(shape.rows, 1, shape.lanes // 2)
+    row = simd.Tile(1, 4, shape.lanes)
     names = {
+        "ROW_COLUMNS": row.columns,
+        "row_tile": simd.make_tile(precision, row, edge=False),
+        "row_edge": simd.make_tile(precision, simd.Tile(1, 1, shape.lanes), edge=True),
         "ROWS": shape.rows,
         "COLUMNS": shape.columns,
         "LANES": shape.lanes,
         "HALF": half.lanes,
+        "transpose": simd.make_transpose(precision, shape.lanes),
         "tile": simd.make_tile(precision, shape, edge=False),
         "edge_tile": simd.make_tile(precision, shape, edge=True),
         "narrow_tile": simd.make_tile(precision, narrow, edge=True),
         "half_tile": simd.make_tile(precision, half, edge=True),
     }
+    for helper in (pack_rows, pack_columns):
+        name = helper.__name__
+        names[name] = jit.bind(helper, f"{name}_{precision}", **names)
     return {
         "matmul": jit.bind(matmul, f"matmul_{precision}", **names),
+        "row_matmul": jit.bind(row_matmul, f"row_matmul_{precision}", **names),
         "pack": jit.bind(pack, f"pack_{precision}", **names),
         "COLUMNS": shape.columns,
     }

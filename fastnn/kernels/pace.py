@@ -1,8 +1,8 @@
 """Runs a plan in slices of time, and finds out how many threads make it fastest.
 
 A signal such as Ctrl-C is seen only when compiled code returns. A slice is as many mini-batches
-as fit the time, by what the last slice took; a mini-batch that takes longer itself is cut
-into groups and tasks.
+as fit the time, by what the last slice took; a mini-batch that takes much longer itself is
+cut into groups and tasks.
 
 Whether two threads beat one depends on the work, and on what else the machine is doing: where
 others use the cores, threads that wait for one another can be many times slower than one alone.
@@ -17,6 +17,9 @@ from fastnn.kernels.units import SKIP
 
 # Seconds that a slice should take, and one that tries the other number of threads.
 SLICE = 0.05
+# Seconds of a mini-batch beyond which it is cut, although threads then wait for one another at
+# each cut.
+LONG = 0.4
 TRIAL = 0.005
 # A trial waits for so many seconds of work, and for so many times what the last one cost.
 FIRST_TRIAL = 0.01
@@ -65,7 +68,7 @@ class Pace:
                 team, self.may_choose = 1, False
             seconds = self.seconds[self.team]
             begin = time.perf_counter()
-            if seconds > 2 * SLICE:
+            if seconds > LONG:
                 count = 1
                 self._run_in_parts(n_rows, batch_size, batch, team, order)
             else:

@@ -13,16 +13,23 @@ from scipy import sparse
 from fastnn.kernels import catalog, matmul, units
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.pace import Pace
-from fastnn.kernels.plan import Plan
+from fastnn.kernels.plan import Late, Plan
 
 # A weight matrix is packed for the forward pass where it no longer fits the second-level cache.
 PACK_BYTES = 1 << 20
-# Rows of a task: enough to use a panel of weights many times, few enough to share out evenly.
-ROW_BLOCK = 96
-PARALLEL_ROW_BLOCK = 32
-# Elements of a weight matrix in a task of the group "parameters", about.
+# Rows of a task at most: enough to use a panel of weights many times.
+ROW_BLOCK = 104
+# Rows up to which a product goes row by row: the register tile computes eight at a time.
+FEW_ROWS = 3
+# Rows of the register tile, or a multiple of them.
+TILE_ROWS = 8
+# Of a task of the group "parameters": rows of the weight matrix, for each of which all deltas are
+# read; and elements of a narrow one, about.
+PARAMETER_ROWS = 96
 PARAMETER_BLOCK = 8192
 BIAS_BLOCK = 512
+# Elements of the activation buffers of a full-batch pass or a prediction.
+CHUNK_ELEMENTS = 1 << 20
 # A mini-batch in parts: rows of a part, about; parts at most; and how many activations, inputs and
 # outputs included, there must be for each parameter.
 PART_ROWS = 96
@@ -44,6 +51,12 @@ def flops(layer_units, rows, *, backward=True):
     return 3 * forward - 2 * rows * products[0] if backward else forward
 
 
+def chunk_rows(network):
+    """Rows of a block of a pass over all the data, so that its buffers stay in bounds."""
+    rows = CHUNK_ELEMENTS // max(network.layer_units)
+    return max(ROW_BLOCK, min(4096, rows // ROW_BLOCK * ROW_BLOCK))
+
+
 def sums_in_parts(network, X, rows):
     """Whether gradients are summed over parts of the mini-batch first, each by one task.
 
@@ -51,14 +64,17 @@ def sums_in_parts(network, X, rows):
     It changes roundings, so it hangs on nothing but shapes.
     """
     exchanged = rows * sum(network.layer_units) // EXCHANGE_RATIO
-    return not sparse.issparse(X) and 2 * PART_ROWS <= rows <= MOST_PARTS * PART_ROWS and (
-        network.n_params <= exchanged
+    return (
+        not sparse.issparse(X)
+        and 2 * PART_ROWS <= rows <= MOST_PARTS * PART_ROWS
+        and (network.n_params <= exchanged)
     )
 
 
-def rows_of_part(rows):
-    """Rows of each part of a mini-batch: about `PART_ROWS`, and whole tiles of 8."""
-    return -(-rows // (rows // PART_ROWS * 8)) * 8
+def even_block(rows, n_blocks, n_threads=1):
+    """Rows of a block, whole tiles, for at least so many blocks and as many for each thread."""
+    n_blocks = -(-n_blocks // n_threads) * n_threads
+    return -(-rows // (n_blocks * TILE_ROWS)) * TILE_ROWS
 
 
 class Pass:
@@ -78,18 +94,23 @@ class Pass:
         Whether deltas are wanted.
     out : ndarray of shape (n, n_outputs), optional
         Where the outputs go; without it they go to a buffer of the mini-batch.
+    kept : bool
+        Whether the plan is for many runs with few rows of one X after another: the plan is told
+        where each X lies, and reads the weights where they are.
     """
 
-    def __init__(self, network, params, X, rows, *, ordered, n_threads, backward, out=None):
+    def __init__(
+        self, network, params, X, rows, *, ordered, n_threads, backward, out=None, kept=False
+    ):
         self.network, self.params, self.X, self.out = network, params, X, out
-        self.rows = rows
+        self.rows, self.kept = rows, kept
         self.precision = params.dtype.name
         self.n_threads = n_threads
         self.in_parts = backward and ordered and sums_in_parts(network, X, rows)
         if self.in_parts:
-            self.row_block = rows_of_part(rows)
+            self.row_block = even_block(rows, rows // PART_ROWS)
         else:
-            self.row_block = ROW_BLOCK if n_threads == 1 else PARALLEL_ROW_BLOCK
+            self.row_block = even_block(rows, -(-rows // ROW_BLOCK), n_threads)
         self.plan = Plan()
         self.layers = network.layers
         itemsize = params.itemsize
@@ -118,6 +139,7 @@ class Pass:
         row_bytes, column_bytes = X.strides
         self.in_place = (
             not ordered
+            and not self.kept
             and params.dtype == X.dtype
             and column_bytes == X.itemsize
             and row_bytes % X.itemsize == 0
@@ -137,6 +159,7 @@ class Pass:
         for i, layer in enumerate(self.layers):
             size = layer.n_in * layer.n_out
             wanted = size * params.itemsize > PACK_BYTES and not (i == 0 and self.is_sparse)
+            wanted = wanted and not self.kept
             forward = matmul.packed_size(layer.n_in, layer.n_out, precision) if wanted else 0
             back = matmul.packed_size(layer.n_out, layer.n_in, precision) if backward and i else 0
             self.packed.append(np.zeros(forward, params.dtype) if forward else None)
@@ -166,8 +189,9 @@ class Pass:
                 )  # fmt: skip
             else:
                 packed = self.packed[i] is not None
+                few = self.kept and self.rows <= FEW_ROWS
                 plan.add(
-                    catalog.multiply_unit(precision),
+                    (catalog.multiply_row_unit if few else catalog.multiply_unit)(precision),
                     **self._left_factor(i, transposed=False),
                     b_at=self.packed[i] if packed else weights,
                     b_stride=0 if packed else layer.n_out,
@@ -193,9 +217,12 @@ class Pass:
 
     def add_gather(self, source, target, stride):
         """In a chain over rows: the mini-batch's rows of ``source``, cast."""
+        place = {
+            "source_at": source, "row_stride": source.strides[0], "column_stride": source.strides[1]
+        }  # fmt: skip
         self.plan.add(
             catalog.gather_unit(self.precision, source.dtype),
-            source_at=source, row_stride=source.strides[0], column_stride=source.strides[1],
+            **({name: Late(name) for name in place} if self.kept else place),
             itemsize=source.itemsize, target_at=target, ld=stride, n_columns=source.shape[1],
             block=self.row_block,
         )  # fmt: skip
@@ -259,10 +286,10 @@ class Pass:
     def parameter_block(self, layer):
         """Rows of a layer's weight matrix in a task: whole segments.
 
-        About as many elements as suit the cache, and tasks enough to share out evenly.
+        Enough to be worth a task, but tasks enough to share out evenly.
         """
         segment = units.SEGMENT
-        fitting = round(PARAMETER_BLOCK / (layer.n_out * segment))
+        fitting = round(max(PARAMETER_ROWS, PARAMETER_BLOCK / layer.n_out) / segment)
         shared = -(-layer.n_in // (segment * (1 if self.n_threads == 1 else 2 * self.n_threads)))
         return segment * max(1, min(fitting, shared))
 

@@ -11,6 +11,7 @@ Results do not depend on which runs, nor on the threads: tasks write to separate
 what is summed across tasks is summed in a fixed order by a unit of a later group.
 """
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -179,10 +180,18 @@ def parallel_root_available():
     return True
 
 
+@dataclass(frozen=True)
+class Late:
+    """An argument that a plan is told before each run, by this name."""
+
+    name: str
+
+
 class Plan:
     """A table of groups of chains of units, and the arrays that their arguments point into."""
 
     def __init__(self):
+        self._late = {}
         self._groups = [0]
         self._chains = []
         self._units = []
@@ -203,13 +212,16 @@ class Plan:
         if set(arguments) != set(unit.fields):
             raise TypeError(f"{unit.name} takes {unit.fields}, got {tuple(arguments)}")
         words = [self._word(arguments[field]) for field in unit.fields]
+        for place, field in enumerate(unit.fields, start=2):
+            if isinstance(arguments[field], Late):
+                self._late[arguments[field].name] = (len(self._units), place)
         padding = [0] * (MAX_ARGUMENTS - len(words))
         self._units.append([unit.address, len(words), *words, *padding])
         self._chains[-1][LAST_UNIT] += 1
 
     def _word(self, value):
         """An argument as an integer; an array, kept alive, as its address."""
-        if value is None:
+        if value is None or isinstance(value, Late):
             return 0
         if isinstance(value, np.ndarray):
             if not value.dtype.isnative:
@@ -226,6 +238,11 @@ class Plan:
             np.array(self._units, dtype=np.int64).reshape(-1, 2 + MAX_ARGUMENTS),
         )
         return self
+
+    def tell(self, **words):
+        """Give the late arguments, as integers."""
+        for name, word in words.items():
+            self._tables[2][self._late[name]] = word
 
     @property
     def n_groups(self):

@@ -278,6 +278,53 @@ def make_tile(precision, tile, *, edge):
     return run_tile
 
 
+def make_transpose(precision, lanes):
+    """``transpose(x, offset, stride, y, y_offset, y_stride)``: a square block, in registers.
+
+    The block has ``lanes`` rows of ``lanes`` elements. Off-diagonal blocks of half its size change
+    places, then those of a quarter within each, and so on (Eklundh, 1972).
+    """
+    element = IR_TYPES[precision]
+    vector = ir.VectorType(element, lanes)
+
+    def exchanged(builder, upper, lower, size):
+        # Lane i of the lower row is number lanes + i.
+        for own, other in ((0, lanes - size), (size, lanes)):
+            picks = [i + (other if i & size else own) for i in range(lanes)]
+            mask = ir.Constant(ir.VectorType(INT32, lanes), picks)
+            yield builder.shuffle_vector(upper, lower, mask)
+
+    @intrinsic
+    def transpose(typingctx, x, offset, stride, y, y_offset, y_stride):
+        def codegen(context, builder, signature, values):
+            alignment = element.get_abi_size(_target_data())
+            places = []
+            for array, start, step in ((0, 1, 2), (3, 4, 5)):
+                base = data_pointer(
+                    context, builder, signature.args[array], values[array], values[start]
+                )
+                rows = [builder.mul(ir.Constant(WORD, i), values[step]) for i in range(lanes)]
+                places.append(
+                    [builder.bitcast(builder.gep(base, [row]), vector.as_pointer()) for row in rows]
+                )
+            block = [builder.load(place, align=alignment) for place in places[0]]
+            size = lanes // 2
+            while size:
+                for i in range(lanes):
+                    if not i & size:
+                        pair = exchanged(builder, block[i], block[i + size], size)
+                        block[i], block[i + size] = pair
+                size //= 2
+            for row, place in zip(block, places[1], strict=True):
+                builder.store(row, place, align=alignment)
+            return context.get_dummy_value()
+
+        i = nb.int64
+        return nb.void(x, i, i, y, i, i), codegen
+
+    return transpose
+
+
 def make_fma(precision):
     """``fma(x, y, z)``: x * y + z, rounded once."""
     real = NUMBA_TYPES[precision]

@@ -1,0 +1,96 @@
+"""Predictions: the forward pass as a plan, which small predictions keep for the next one.
+
+Making a plan takes about as long as predicting a hundred rows with a network of common size.
+"""
+
+import numpy as np
+
+from fastnn.kernels import catalog
+from fastnn.kernels.passes import Pass, chunk_rows
+
+# A prediction is small up to so many rows, and elements of its widest layer.
+SMALL_ROWS = 256
+SMALL_ELEMENTS = 1 << 18
+# Plans that are kept for a network.
+MOST_KEPT = 8
+
+
+def add_forward(shared, link):
+    """Add the groups of the forward pass to the plan of ``shared`` and compile it."""
+    network, plan, out = shared.network, shared.plan, shared.out
+    plan.group()
+    plan.chain(tasks=1)
+    shared.add_begin()
+    plan.group()
+    plan.chain(row_block=shared.row_block)
+    shared.add_forward()
+    if link and network.out_activation != "identity":
+        plan.add(
+            catalog.link_unit(shared.precision, network.loss),
+            z_at=out, n=out.shape[1], moving=True, block=shared.row_block,
+        )  # fmt: skip
+    return plan.compile()
+
+
+def predict(network, params, X, rows, link, n_threads):
+    """Outputs (n_rows, n_outputs) for X, or for those ``rows`` of it (int64) if not None."""
+    n_rows = X.shape[0] if rows is None else len(rows)
+    out = np.zeros((n_rows, network.layer_units[-1]), params.dtype)  # (n_rows, n_outputs)
+    chunk = min(n_rows, chunk_rows(network))
+    shared = Pass(
+        network, params, X, chunk, ordered=rows is not None, n_threads=n_threads,
+        backward=False, out=out,
+    )  # fmt: skip
+    add_forward(shared, link)
+    pace = shared.pace()
+    if any(packed is not None for packed in shared.packed):
+        shared.preparation().run(1, 1, (0, 1), pace.team)
+    pace.run(n_rows, chunk, rows)
+    return out
+
+
+def is_small(network, X):
+    """Whether a prediction for X is one to keep the plan of."""
+    return (
+        isinstance(X, np.ndarray)
+        and len(X) <= SMALL_ROWS
+        and len(X) * max(network.layer_units) <= SMALL_ELEMENTS
+    )
+
+
+def predict_small(network, params, X, link, n_threads, kept):
+    """Outputs (n_rows, n_outputs) for X, by a plan of the dict ``kept``.
+
+    Whoever uses a plan takes it out of the dict meanwhile, so that threads do not share it.
+    """
+    n_rows = len(X)
+    capacity = 1 << (n_rows - 1).bit_length()
+    key = (capacity, X.dtype.char, link, n_threads)
+    plan = kept.pop(key, None) or KeptPrediction(network, params, X, capacity, link, n_threads)
+    outputs = plan(X)
+    if len(kept) >= MOST_KEPT:
+        kept.clear()
+    kept[key] = plan
+    return outputs
+
+
+class KeptPrediction:
+    """The forward pass of a network for up to ``capacity`` rows, of X's dtype."""
+
+    def __init__(self, network, params, X, capacity, link, n_threads):
+        self.out = np.zeros((capacity, network.layer_units[-1]), params.dtype)
+        shared = Pass(
+            network, params, X, capacity, ordered=False, n_threads=n_threads,
+            backward=False, out=self.out, kept=True,
+        )  # fmt: skip
+        self.plan = add_forward(shared, link)
+        self.pace = shared.pace()
+
+    def __call__(self, X):
+        self.plan.tell(
+            source_at=X.__array_interface__["data"][0],
+            row_stride=X.strides[0],
+            column_stride=X.strides[1],
+        )
+        self.pace.run(len(X), len(X))
+        return self.out[: len(X)].copy()
