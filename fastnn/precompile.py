@@ -77,12 +77,19 @@ def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):
 
 
 def _tiny_fits(dtype, params):
-    """A fit and a predict for each kind of target."""
-    X = np.linspace(-1, 1, 12, dtype=dtype).reshape(6, 2)
+    """A fit, and a predict of many rows and of one, for each kind of target."""
+    # Rows enough for a mini-batch whose gradient is summed in parts.
+    X = np.linspace(-1, 1, 600, dtype=dtype).reshape(300, 2)
+    rows = np.arange(300)
     params = params | {"max_iter": 1, "hidden_layer_sizes": (2, 2), "random_state": 0}
-    for labels in ([0, 1, 0, 1, 0, 1], [0, 1, 2, 0, 1, 2]):
-        MLPClassifier(**params).fit(X, labels).predict_proba(X)
-    MLPRegressor(**params).fit(X, X[:, 0]).predict(X)
+    for model, y in (
+        (MLPClassifier(**params), rows % 2),
+        (MLPClassifier(**params), rows % 3),
+        (MLPRegressor(**params), X[:, 0]),
+    ):
+        model.fit(X, y)
+        model.predict(X)
+        model.predict(X[:1])
 
 
 def _show(name):

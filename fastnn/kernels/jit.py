@@ -19,12 +19,17 @@ from llvmlite import ir
 from numba import njit
 from numba import types as nb
 from numba.core.ccallback import CFunc
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
+from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from fastnn.kernels import cache
 
 FLAGS = {"error_model": "numpy", "_nrt": False}
+INLINED = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 # Arguments of its own that a unit has at most.
 MAX_ARGUMENTS = 16
 
@@ -49,13 +54,59 @@ def copy_function(function, name, bindings):
     return clone
 
 
+class _InlinedLibrary(JITCodeLibrary):
+    """The code of a function that other libraries link in: neither optimised nor made machine code.
+
+    Those who link it do both, to all that they have inlined. Numba would do it here, too.
+    """
+
+    def _optimize_final_module(self):
+        pass
+
+    def _finalize_final_module(self):
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _InlinedLowering(NativeLowering):
+    """Lowering of a function that compiled code alone calls, to an `_InlinedLibrary`.
+
+    Numba knows the function by a handle, which has to be a builtin method.
+    """
+
+    _name = "fastnn_inlined_lowering"
+
+    def run_pass(self, state):
+        state.flags.no_compile = True
+        state.library = _InlinedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        super().run_pass(state)
+        handle = object().__dir__
+        state.targetctx.insert_user_function(handle, state.cr.fndesc, [state.library])
+        state.cr = state.cr._replace(cfunc=handle)
+        return True
+
+
+class _InlinedCompiler(CompilerBase):
+    """Numba's pipeline with `_InlinedLowering`."""
+
+    def define_pipelines(self):
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        pipeline.passes = [
+            (_InlinedLowering, description) if step is NativeLowering else (step, description)
+            for step, description in pipeline.passes
+        ]
+        pipeline.finalize()
+        return [pipeline]
+
+
 def bind(function, name, *, from_python=False, **bindings):
     """Compile a plain function as ``@njit`` under ``name``; cached in this process by it.
 
     Without ``from_python`` it can be called by compiled code only, and Python calling it would
     crash: what Python needs to call a function is a good part of what it takes to compile it.
     """
-    flags = FLAGS if from_python else FLAGS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    flags = FLAGS if from_python else FLAGS | INLINED | {"pipeline_class": _InlinedCompiler}
     with _lock:
         if name not in _functions:
             clone = copy_function(function, name, bindings)
@@ -139,6 +190,11 @@ def root(template, signature, *, parallel, **bindings):
         return _roots[name]
 
 
+def _emit_call(builder, address, words):
+    pointer = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * len(words)).as_pointer()
+    builder.call(builder.inttoptr(address, pointer), words)
+
+
 @intrinsic
 def call_unit(typingctx, address, step, task, count, arguments):
     """Call the unit at ``address`` with step, task and the ``count`` words at ``arguments``."""
@@ -154,13 +210,23 @@ def call_unit(typingctx, address, step, task, count, arguments):
             switch.add_case(ir.Constant(word, n), block)
             builder.position_at_end(block)
             own = [builder.load(builder.gep(words, [ir.Constant(word, i)])) for i in range(n)]
-            pointer = ir.FunctionType(ir.VoidType(), [word] * (2 + n)).as_pointer()
-            builder.call(builder.inttoptr(address, pointer), [step, task, *own])
+            _emit_call(builder, address, [step, task, *own])
             builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()
 
     return nb.void(*[nb.int64] * 5), codegen
+
+
+@intrinsic
+def call_with_three(typingctx, address, step, task, a, b, c):
+    """Call the unit at ``address``, which has three arguments of its own."""
+
+    def codegen(context, builder, signature, values):
+        _emit_call(builder, values[0], values[1:])
+        return context.get_dummy_value()
+
+    return nb.void(*[nb.int64] * 6), codegen
 
 
 @intrinsic

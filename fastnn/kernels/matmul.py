@@ -57,8 +57,8 @@ def row_matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init,
                          c, i * c_stride + j, c_stride, bias, j, init, 1, ROW_COLUMNS)  # fmt: skip
                 continue
             for rest in range(j, n, LANES):
-                row_edge(a, i * row_stride, row_stride, k_stride, b, rest, b_stride, k,
-                         c, i * c_stride + rest, c_stride, bias, rest, init, 1, n - rest)  # fmt: skip
+                row_edge(a, i * row_stride, row_stride, k_stride, b, rest, b_stride, k, c,
+                         i * c_stride + rest, c_stride, bias, rest, init, 1, n - rest)  # fmt: skip
 
 
 def pack(source, k_stride, column_stride, packed, k, n, p_start, p_stop, j_start, j_stop):

@@ -19,11 +19,15 @@ from numba import prange
 from numba import types as nb
 
 from fastnn.kernels import atomics, jit, threads
-from fastnn.kernels.jit import MAX_ARGUMENTS, call_unit
+from fastnn.kernels.jit import MAX_ARGUMENTS, call_unit, call_with_three, view
 from fastnn.kernels.units import N_STEP, ORDER, ROW, ROWS, SKIP
 
 # Columns of the table of chains: its units, and its tasks: a fixed number, or a block of rows.
 FIRST_UNIT, LAST_UNIT, TASKS, ROW_BLOCK = range(4)
+N_CHAIN = 4
+CHAIN_BYTES = 8 * N_CHAIN
+# A row of the table of units: address, number of arguments, arguments.
+UNIT_BYTES = 8 * (2 + MAX_ARGUMENTS)
 # The bounds of a run (6,): its mini-batches, groups of them, and tasks of those.
 FIRST_BATCH, LAST_BATCH, FIRST_GROUP, LAST_GROUP, FIRST_TASK, LAST_TASK = range(6)
 # Words of a team (48,), a cache line apart where different threads write them: threads that have
@@ -38,9 +42,9 @@ STOP = -1
 PATIENCE = 2000
 
 
-def run_serial(groups, chains, units, step, n_rows, batch_size, bounds):
-    # groups (g + 1,): first chain of each; chains (c, 4); units (u, 18): address, number of
-    # arguments, arguments.
+def run_serial(run_at, groups, chains, units, step, n_rows, batch_size, bounds):
+    # run_at: the address of run_task. groups (g + 1,): first chain of each; chains (c, 4); units
+    # (u, 18): address, number of arguments, arguments.
     for batch in range(bounds[FIRST_BATCH], bounds[LAST_BATCH]):
         begin_batch(step, batch, n_rows, batch_size, bounds)
         for group in range(bounds[FIRST_GROUP], bounds[LAST_GROUP]):
@@ -48,21 +52,21 @@ def run_serial(groups, chains, units, step, n_rows, batch_size, bounds):
                 break
             begin, end = tasks_of_group(groups, chains, group, step, bounds)
             for task in range(begin, end):
-                run_task(chains, units, step, groups[group], task)
+                call_run_task(run_at, step, task, chains, units, groups[group])
 
 
-def run_parallel(groups, chains, units, step, n_rows, batch_size, bounds, team, n_threads):
+def run_parallel(run_at, groups, chains, units, step, n_rows, batch_size, bounds, team, n_threads):
     # Whoever comes first leads; whoever comes late, or never, is not waited for. So nothing
     # depends on when, or whether, the threading layer runs these iterations side by side.
     for _ in prange(n_threads):
         place = fetch_add(team, COME)
         if place == 0:
-            lead(groups, chains, units, step, n_rows, batch_size, bounds, team, n_threads)
+            lead(run_at, groups, chains, units, step, n_rows, batch_size, bounds, team, n_threads)
         else:
-            follow(chains, units, step, team, place)
+            follow(run_at, chains, units, step, team, place)
 
 
-def lead(groups, chains, units, step, n_rows, batch_size, bounds, team, n_threads):
+def lead(run_at, groups, chains, units, step, n_rows, batch_size, bounds, team, n_threads):
     # Go through the groups; for one with several tasks call those who have come by now. Before
     # the first such, a moment for threads that are on their way.
     calls, looks = 0, 0
@@ -78,12 +82,12 @@ def lead(groups, chains, units, step, n_rows, batch_size, bounds, team, n_thread
             come = load_word(team, COME)
             if end - begin <= 1 or come == 1:
                 for task in range(begin, end):
-                    run_task(chains, units, step, groups[group], task)
+                    call_run_task(run_at, step, task, chains, units, groups[group])
                 continue
             team[CHAIN], team[END], team[NEXT], team[FINISHED] = groups[group], end, begin, 0
             calls += 1
             store_word(team, CALL, calls * CALLS + come)
-            take_tasks(chains, units, step, team)
+            take_tasks(run_at, chains, units, step, team)
             waits = 0
             while load_word(team, FINISHED) < come - 1:
                 waits += 1
@@ -91,7 +95,7 @@ def lead(groups, chains, units, step, n_rows, batch_size, bounds, team, n_thread
     store_word(team, CALL, STOP)
 
 
-def follow(chains, units, step, team, place):
+def follow(run_at, chains, units, step, team, place):
     # Take tasks whenever a call counts this place in. The leader waits for those that it has
     # called and for no other, so a call stands still while one that is called reads it.
     last, looks = 0, 0
@@ -103,14 +107,14 @@ def follow(chains, units, step, team, place):
             continue
         last, looks = call, 0
         if call != STOP and place < call % CALLS:
-            take_tasks(chains, units, step, team)
+            take_tasks(run_at, chains, units, step, team)
             fetch_add(team, FINISHED)
 
 
-def take_tasks(chains, units, step, team):
+def take_tasks(run_at, chains, units, step, team):
     task = fetch_add(team, NEXT)
     while task < team[END]:
-        run_task(chains, units, step, team[CHAIN], task)
+        call_run_task(run_at, step, task, chains, units, team[CHAIN])
         task = fetch_add(team, NEXT)
 
 
@@ -140,13 +144,27 @@ def tasks_of(chain, rows):
     return chain[TASKS] if block == 0 else (rows + block - 1) // block
 
 
-def run_task(chains, units, step, chain, task):
-    # Do one task, counted over the group's chains from ``chain`` on.
-    while task >= tasks_of(chains[chain], step[ROWS]):
-        task -= tasks_of(chains[chain], step[ROWS])
+def run_task(step, task, chains_at, units_at, chain):
+    # Do one task, counted over the group's chains from ``chain`` on. A unit itself, so that both
+    # roots share its code.
+    rows = view(step, N_STEP, np.int64)[ROWS]
+    while True:
+        columns = view(chains_at + chain * CHAIN_BYTES, N_CHAIN, np.int64)  # (4,)
+        n_tasks = tasks_of(columns, rows)
+        if task < n_tasks:
+            break
+        task -= n_tasks
         chain += 1
-    for i in range(chains[chain, FIRST_UNIT], chains[chain, LAST_UNIT]):
-        call_unit(units[i, 0], step.ctypes.data, task, units[i, 1], units[i].ctypes.data + 16)
+    for i in range(columns[FIRST_UNIT], columns[LAST_UNIT]):
+        at = units_at + i * UNIT_BYTES
+        unit = view(at, 2, np.int64)  # (2,): address, number of arguments
+        call_unit(unit[0], step, task, unit[1], at + 16)
+
+
+def call_run_task(run_at, step, task, chains, units, chain):
+    call_with_three(
+        run_at, step.ctypes.data, task, chains.ctypes.data, units.ctypes.data, chain
+    )
 
 
 @cache
@@ -157,17 +175,25 @@ def root(*, parallel):
         for name in ("fetch_add", "load_word", "store_word", "pause", "give_way")
     }
     # In this order: each may call those before it.
-    parts = [tasks_of, run_task, tasks_of_group, begin_batch]
+    parts = [tasks_of, call_run_task, tasks_of_group, begin_batch]
     if parallel:
         parts += [wait, take_tasks, follow, lead]
     for part in parts:
         names[part.__name__] = jit.bind(part, part.__name__, **names)
     vector = nb.Array(nb.int64, 1, "C")
     table = nb.Array(nb.int64, 2, "C")
-    arguments = [vector, table, table, vector, nb.int64, nb.int64, vector]
+    arguments = [nb.int64, vector, table, table, vector, nb.int64, nb.int64, vector]
     if parallel:
         return jit.root(run_parallel, nb.void(*arguments, vector, nb.int64), parallel=True, **names)
     return jit.root(run_serial, nb.void(*arguments), parallel=False, **names)
+
+
+@cache
+def run_task_at():
+    """The address of `run_task`."""
+    return jit.unit(
+        run_task, "run_task", lambda: {"tasks_of": jit.bind(tasks_of, "tasks_of")}
+    )
 
 
 @cache
@@ -262,7 +288,7 @@ class Plan:
         bounds = np.array(
             (*batches, *(groups or (0, self.n_groups)), *tasks), dtype=np.int64
         )  # (6,)
-        arguments = (*self._tables, self.step, n_rows, batch_size, bounds)
+        arguments = (run_task_at(), *self._tables, self.step, n_rows, batch_size, bounds)
         with threads.team(n_threads) as size:
             if size == 1:
                 root(parallel=False)(*arguments)
