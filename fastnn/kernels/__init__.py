@@ -15,7 +15,8 @@
 - ``plan``: a table of units, and the serial and the parallel root that run it.
 - ``pace``: runs a plan in slices of time.
 - ``passes``: the buffers of a pass through the network, and the chains that all plans share.
-- ``cpu``: the CPU backend: the plans for training, full-batch gradients and prediction.
+- ``prediction``: the forward pass; small predictions keep their plan for the next.
+- ``cpu``: the CPU backend: the plans for training and for full-batch gradients.
 
 Rules of the kernels: float constants are written ``real(0.5)``; nothing is reassociated (no
 ``fastmath``), sums run in a fixed order; what has a different result on another machine, such as

@@ -1,4 +1,4 @@
-"""The CPU backend: plans for training, for a full-batch loss and gradient, and for prediction."""
+"""The CPU backend: plans for training and for a full-batch loss and gradient."""
 
 import numpy as np
 
@@ -108,7 +108,10 @@ class Trainer:
         self.scalars[units.LOSS] = 0.0
         order = np.ascontiguousarray(order, dtype=np.int64)
         n_rows = len(order)
-        self.preparation.run(1, 1, (0, 1), self.pace.team)
+        if self.preparation is not None:
+            # Once: from then on each step packs the weights that it has updated.
+            self.preparation.run(1, 1, (0, 1), self.pace.team)
+            self.preparation = None
         self.pace.run(n_rows, self.batch_size, order)
         return float(self.scalars[units.LOSS]) / n_rows
 

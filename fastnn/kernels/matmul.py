@@ -22,11 +22,13 @@ def matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, 
     for p in range(0, k, BLOCK_K):
         depth = min(BLOCK_K, k - p)
         start = init if p == 0 else 1
-        for j in range(0, n, COLUMNS):
-            width = min(COLUMNS, n - j)
+        j = 0
+        while j < n:
+            width = tile_width(n - j)
             if b_stride == 0:
-                stride = COLUMNS if n - j > LANES else LANES
-                b_offset = j * k + p * stride
+                panel = j // COLUMNS * COLUMNS
+                stride = COLUMNS if n - panel > LANES else LANES
+                b_offset = panel * k + p * stride + j - panel
             else:
                 stride = b_stride
                 b_offset = p * b_stride + j
@@ -46,6 +48,14 @@ def matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, 
                 else:
                     edge_tile(a, a_offset, row_stride, k_stride, b, b_offset, stride, depth,
                               c, c_offset, c_stride, bias, j, start, height, width)  # fmt: skip
+            j += width
+
+
+def tile_width(columns):
+    # Columns that the next tile takes of those that are left. A vector and a half are two tiles.
+    if columns >= COLUMNS:
+        return COLUMNS
+    return LANES if LANES < columns <= LANES + HALF else columns
 
 
 def row_matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n):
@@ -129,7 +139,7 @@ def bindings(precision):
         "narrow_tile": simd.make_tile(precision, narrow, edge=True),
         "half_tile": simd.make_tile(precision, half, edge=True),
     }
-    for helper in (pack_rows, pack_columns):
+    for helper in (tile_width, pack_rows, pack_columns):
         name = helper.__name__
         names[name] = jit.bind(helper, f"{name}_{precision}", **names)
     return {

@@ -162,9 +162,7 @@ def run_task(step, task, chains_at, units_at, chain):
 
 
 def call_run_task(run_at, step, task, chains, units, chain):
-    call_with_three(
-        run_at, step.ctypes.data, task, chains.ctypes.data, units.ctypes.data, chain
-    )
+    call_with_three(run_at, step.ctypes.data, task, chains.ctypes.data, units.ctypes.data, chain)
 
 
 @cache
@@ -191,9 +189,7 @@ def root(*, parallel):
 @cache
 def run_task_at():
     """The address of `run_task`."""
-    return jit.unit(
-        run_task, "run_task", lambda: {"tasks_of": jit.bind(tasks_of, "tasks_of")}
-    )
+    return jit.unit(run_task, "run_task", lambda: {"tasks_of": jit.bind(tasks_of, "tasks_of")})
 
 
 @cache
