@@ -80,34 +80,32 @@ def pack(source, k_stride, column_stride, packed, k, n, p_start, p_stop, j_start
         for j in range(j_start, j_stop, COLUMNS):
             stride = COLUMNS if n - j > LANES else LANES
             width = min(stride, j_stop - j)
-            panel = packed[j * k : (j + stride) * k]  # (k, stride)
             if column_stride == 1:
-                pack_rows(source, k_stride, panel, stride, first, last, j, width)
+                pack_rows(source, k_stride, packed, j * k, stride, first, last, j, width)
             else:
-                pack_columns(source, column_stride, panel, stride, first, last, j, width)
+                pack_columns(source, column_stride, packed, j * k, stride, first, last, j, width)
 
 
-def pack_rows(source, k_stride, panel, stride, first, last, j, width):
+def pack_rows(source, k_stride, packed, panel, stride, first, last, j, width):
+    # ``panel`` is where the panel (k, stride) begins.
     for p in range(first, last):
-        offset = p * k_stride + j
-        row, target = source[offset : offset + width], panel[p * stride : p * stride + width]
-        if width == COLUMNS:
-            for column in range(COLUMNS):
-                target[column] = row[column]
-        else:
-            for column in range(width):
-                target[column] = row[column]
+        offset, target = p * k_stride + j, panel + p * stride
+        row, packed_row = source[offset : offset + width], packed[target : target + width]
+        for column in range(width):
+            packed_row[column] = row[column]
 
 
-def pack_columns(source, column_stride, panel, stride, first, last, j, width):
+def pack_columns(source, column_stride, packed, panel, stride, first, last, j, width):
     for column in range(0, width, LANES):
-        offset = (j + column) * column_stride
+        offset, target = (j + column) * column_stride, panel + column
         if last - first == LANES and width - column >= LANES:
-            transpose(source, offset + first, column_stride, panel, first * stride + column, stride)
+            transpose(
+                source, offset + first, column_stride, packed, target + first * stride, stride
+            )
             continue
         for i in range(min(LANES, width - column)):
             for p in range(first, last):
-                panel[p * stride + column + i] = source[offset + i * column_stride + p]
+                packed[target + p * stride + i] = source[offset + i * column_stride + p]
 
 
 def packed_size(k, n, precision):
