@@ -7,6 +7,7 @@ from itertools import pairwise
 from math import ceil
 
 import numpy as np
+from scipy import sparse
 
 import data
 
@@ -29,8 +30,14 @@ class Row:
     hidden_layer_sizes : tuple of int
     batch_size : int
     n_epochs : int
-    unit : {"step", "fit"}
+    unit : {"step", "fit", "iteration"}
         What the time is divided by in the table.
+    solver : {"adam", "lbfgs"}
+    learning_rate : float
+        Adam's. Where it is below the default, roundoff, which Adam magnifies from step to step,
+        would otherwise move the final loss by more than the libraries may differ.
+    estimators_only : bool
+        Whether only fastnn and scikit-learn are compared.
     """
 
     name: str
@@ -40,6 +47,9 @@ class Row:
     batch_size: int
     n_epochs: int
     unit: str = "step"
+    solver: str = "adam"
+    learning_rate: float = 1e-3
+    estimators_only: bool = False
 
     @property
     def params(self):
@@ -48,6 +58,8 @@ class Row:
             "hidden_layer_sizes": self.hidden_layer_sizes,
             "batch_size": self.batch_size,
             "max_iter": self.n_epochs,
+            "solver": self.solver,
+            "learning_rate_init": self.learning_rate,
         }
 
     def layer_units(self, X, y):
@@ -56,17 +68,29 @@ class Row:
         n_outputs = n_classes if n_classes > 2 else 1
         return (X.shape[1], *self.hidden_layer_sizes, n_outputs)
 
-    def n_units_of_time(self, n_samples):
-        """Optimizer steps in a fit, or 1 for a row that counts fits."""
-        return self.n_epochs * ceil(n_samples / self.batch_size) if self.unit == "step" else 1
+    def n_batches(self, n_samples):
+        """Mini-batches in an epoch."""
+        return ceil(n_samples / self.batch_size)
 
-    def n_flops(self, n_samples, layer_units):
+    def n_units_of_time(self, n_samples):
+        """How many of the row's units a fit consists of."""
+        if self.unit == "fit":
+            return 1
+        return self.n_epochs * (self.n_batches(n_samples) if self.unit == "step" else 1)
+
+    def n_flops(self, X, layer_units):
         """Floating-point operations in a fit's matrix products.
 
         For each sample and weight, a multiply and an add for the output, the weight's
-        gradient, and, but for the first layer, the gradient of the inputs.
+        gradient, and, but for the first layer, the gradient of the inputs. Of sparse rows only
+        the non-zeros count. None for L-BFGS, which evaluates as often as it likes.
         """
-        products = [n_in * n_out for n_in, n_out in pairwise(layer_units)]
+        if self.solver == "lbfgs":
+            return None
+        n_samples, n_features = X.shape
+        if sparse.issparse(X):
+            n_features = X.nnz / n_samples
+        products = [n_in * n_out for n_in, n_out in pairwise((n_features, *layer_units[1:]))]
         return self.n_epochs * n_samples * (6 * sum(products) - 2 * products[0])
 
 
@@ -79,7 +103,7 @@ ROWS = {
             partial(data.synthetic, 10_000, 20, 2),
             (32,),
             32,
-            50,
+            20,
         ),
         Row(
             "S",
@@ -87,10 +111,64 @@ ROWS = {
             partial(data.synthetic, 10_000, 64, 10),
             (100,),
             200,
-            40,
+            30,
         ),
-        # Few epochs: later, roundoff in float32 alone moves the loss by more than 1e-3.
-        Row("A", "MNIST, 784-100-100-10", data.mnist, (100, 100), 200, 2),
+        Row(
+            "A",
+            "MNIST, 784-100-100-10",
+            data.mnist,
+            (100, 100),
+            200,
+            2,
+            learning_rate=1e-4,
+        ),
+        Row(
+            "M",
+            "synthetic 20,000 x 784, 10 classes, 784-512-256-10",
+            partial(data.synthetic, 20_000, 784, 10),
+            (512, 256),
+            256,
+            2,
+            learning_rate=1e-4,
+        ),
+        Row(
+            "L",
+            "synthetic 8,192 x 1,024, 10 classes, 1024-2048-2048-10",
+            partial(data.synthetic, 8_192, 1_024, 10),
+            (2_048, 2_048),
+            1_024,
+            1,
+            learning_rate=1e-4,
+        ),
         Row("D", "digits, defaults, 64-100-10", data.digits, (100,), 200, 200, unit="fit"),
+        Row(
+            "sparse",
+            "TF-IDF, 20,000 x 50,000 with 100 non-zeros a row, 20 classes, 50000-100-20",
+            partial(data.tf_idf, 20_000, 50_000, 100, 20),
+            (100,),
+            200,
+            1,
+            estimators_only=True,
+        ),
+        Row(
+            "wide",
+            "synthetic 200,000 x 100, 10 classes, 100-100-10",
+            partial(data.synthetic, 200_000, 100, 10),
+            (100,),
+            200_000,
+            10,
+            estimators_only=True,
+        ),
+        Row(
+            "wide-lbfgs",
+            "synthetic 200,000 x 100, 10 classes, 100-100-10, by L-BFGS",
+            partial(data.synthetic, 200_000, 100, 10),
+            (100,),
+            200_000,
+            10,
+            unit="iteration",
+            solver="lbfgs",
+            estimators_only=True,
+        ),
     )
 }

@@ -21,8 +21,10 @@ SLICE = 0.05
 # each cut.
 LONG = 0.4
 TRIAL = 0.005
-# A trial waits for so many seconds of work, and for so many times what the last one cost.
+# The first trial waits for so many seconds of work, and for so many times what a mini-batch takes
+# now: the trial is one at least. A later one, for so many times what the last one cost.
 FIRST_TRIAL = 0.01
+BEFORE_FIRST_TRIAL = 50
 BETWEEN_TRIALS = 100
 # What to expect of a mini-batch in the first slice, which is to be a short one: few floating
 # point operations a second, and some seconds for all that is not counted in those.
@@ -55,14 +57,14 @@ class Pace:
         # Seconds of a mini-batch, by the last measurement on each number of threads.
         self.seconds = {self.team: flops / FLOPS_PER_SECOND + OVERHEAD}
         self.worked = 0.0  # seconds since the last trial
-        self.wait = FIRST_TRIAL  # of these, before the next one
+        self.wait = None  # of these, before the next one; None before the first
 
     def run(self, n_rows, batch_size, order=None):
         """Run all mini-batches of ``n_rows`` rows."""
         n_batches = -(-n_rows // batch_size)
         batch = 0
         while batch < n_batches:
-            is_trial = self.may_choose and self.worked >= self.wait
+            is_trial = self.may_choose and self.worked >= self._wait()
             team = self.team if not is_trial else 1 if self.team > 1 else self.n_threads
             if team > 1 and not parallel_root_available():
                 team, self.may_choose = 1, False
@@ -77,6 +79,12 @@ class Pace:
                 self.plan.run(n_rows, batch_size, (batch, batch + count), team, order=order)
             self._record(team, time.perf_counter() - begin, count, is_trial)
             batch += count
+
+    def _wait(self):
+        """Seconds of work that the next trial waits for."""
+        if self.wait is None:
+            return max(FIRST_TRIAL, BEFORE_FIRST_TRIAL * self.seconds[self.team])
+        return self.wait
 
     def _record(self, team, seconds, count, is_trial):
         """Take a slice's time into account."""
