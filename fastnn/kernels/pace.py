@@ -19,7 +19,7 @@ from fastnn.kernels.units import SKIP
 SLICE = 0.05
 # Seconds of a mini-batch beyond which it is cut, although threads then wait for one another at
 # each cut.
-LONG = 0.4
+LONG = 0.7
 TRIAL = 0.005
 # The first trial waits for so many seconds of work, and for so many times what a mini-batch takes
 # now: the trial is one at least. A later one, for so many times what the last one cost.
@@ -34,7 +34,7 @@ OVERHEAD = 1e-5
 # which they are the first choice. (Threads lose some microseconds a step to waiting for one
 # another and to fetching what another has written.)
 TOO_SMALL = 500_000
-LARGE = 20_000_000
+LARGE = 5_000_000
 
 
 class Pace:
