@@ -25,8 +25,9 @@ class Trainer(Protocol):
 
         Notes
         -----
-        Comes back to Python many times a second, so that Ctrl-C raises KeyboardInterrupt out of
-        it; the parameters are then those that training had reached.
+        Comes back to Python about once a second at the latest, and many times where mini-batches
+        are short, so that Ctrl-C raises KeyboardInterrupt out of it; the parameters are then those
+        that training had reached.
         """
 
 

@@ -199,12 +199,12 @@ def test_kept_predictions(dtype, link):
     ]  # fmt: skip
     for scale in (1, 2):
         params *= scale
-        for X in np.repeat(np.arange(len(views)), 2):
-            X = views[X][:, :70]
+        for X in views:
             expected = backend.forward(network, params, X, link=link)
-            result = backend.forward(network, params, X, link=link, kept=kept)
-            np.testing.assert_array_equal(result, expected)
-            assert result.base is None
+            for _ in range(2):
+                result = backend.forward(network, params, X, link=link, kept=kept)
+                np.testing.assert_array_equal(result, expected)
+                assert result.base is None
     assert kept
 
 
