@@ -67,7 +67,7 @@ class Peer:
 @cache
 def all_peers():
     """Every library, those that cannot be measured here too; fastnn first."""
-    counts = tuple(sorted({1, peak.n_cores()}))
+    counts = thread_counts()
     no_torch = "" if find_spec("torch") else "PyTorch is not installed"
     no_jax = "" if find_spec("jax") else "JAX is not installed"
     fastnn = Peer(
@@ -90,6 +90,11 @@ def all_peers():
         Peer("JAX", peer_jax.prepare, counts, missing=no_jax),
     ]
     return peers
+
+
+def thread_counts():
+    """Thread counts to try: one, and one for each core."""
+    return tuple(sorted({1, peak.n_cores()}))
 
 
 def empty_directory():

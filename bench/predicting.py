@@ -9,10 +9,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import data
-import peak
 import peer_torch
 from formatting import duration, ratio, spread, table
-from peers import all_peers
+from peers import all_peers, thread_counts
 from processes import Process
 from rows import ROWS
 
@@ -33,7 +32,7 @@ def measure(dtypes, n_runs, workers=None):
 
 
 def measure_dtype(dtype, n_runs):
-    counts = tuple(sorted({1, peak.n_cores()}))
+    counts = thread_counts()
     libraries = {"fastnn": (None,), "scikit-learn": counts}
     torch = next(peer for peer in all_peers() if peer.name == "PyTorch eager")
     if not torch.missing:

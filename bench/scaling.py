@@ -2,12 +2,10 @@
 
 import threading
 import warnings
-from functools import cache
 from statistics import median
 from time import perf_counter
 
-import numpy as np
-
+import peers
 from formatting import spread, table
 from processes import Process
 from rows import ROWS
@@ -51,7 +49,7 @@ def fit_side_by_side(name, n_jobs, n_fits):
     """In a worker: seconds until all of so many fits, a Python thread for each, are done."""
     from fastnn import MLPClassifier
 
-    X, y = load(name)
+    X, y = peers.load(name, DTYPE)
     models = [MLPClassifier(**ROWS[name].params, n_jobs=n_jobs) for _ in range(n_fits)]
     fits = [threading.Thread(target=model.fit, args=(X, y)) for model in models]
     with warnings.catch_warnings():
@@ -62,12 +60,6 @@ def fit_side_by_side(name, n_jobs, n_fits):
         for fit in fits:
             fit.join()
         return perf_counter() - start
-
-
-@cache
-def load(name):
-    X, y = ROWS[name].load()
-    return np.ascontiguousarray(X, dtype=DTYPE), y
 
 
 def markdown(result):
