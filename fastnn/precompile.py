@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.estimators import MLPClassifier, MLPRegressor
-from fastnn.kernels import cache, jit, plan, threads
+from fastnn.kernels import cache, jit
 
 
 def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):
@@ -63,8 +63,6 @@ def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):
     compiled_before = cache.STATS["misses"]
     with jit.observed(_show if verbose else None), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        if threads.resolve_n_jobs(None) > 1:
-            plan.parallel_root_available()
         _tiny_fits(np.dtype(dtype), {"activation": activation, "solver": solver, "dtype": dtype})
     seconds = time.perf_counter() - begin
     if verbose:

@@ -12,7 +12,7 @@
 - ``units``: the loops of a training step, one template each.
 - ``catalog``: which units there are, and what their templates are bound to.
 - ``threads``: how many threads a piece of work gets.
-- ``plan``: a table of units, and the serial and the parallel root that run it.
+- ``plan``: a table of units, and what runs it, on one thread or many.
 - ``pace``: runs a plan in slices of time.
 - ``passes``: the buffers of a pass through the network, and the chains that all plans share.
 - ``prediction``: the forward pass; small predictions keep their plan for the next.

@@ -13,11 +13,18 @@ def _square_sum_places(layers):
     return sums, np.split(sums, np.cumsum(counts)[:-1])
 
 
-def _weights(data, dtype):
-    if data.sample_weight is None:
-        return data
-    weights = np.ascontiguousarray(data.sample_weight, dtype=dtype)
-    return type(data)(data.X, data.y, weights)
+def _cast(data, dtype):
+    """The data with weights and single targets in the network's precision.
+
+    They are gathered with X's own unit then, one less to compile; wide targets are left to be
+    cast mini-batch by mini-batch.
+    """
+    y, weights = data.y, data.sample_weight
+    if y.shape[1] == 1:
+        y = np.ascontiguousarray(y, dtype=dtype)
+    if weights is not None:
+        weights = np.ascontiguousarray(weights, dtype=dtype)
+    return type(data)(data.X, y, weights)
 
 
 class Trainer:
@@ -26,7 +33,7 @@ class Trainer:
     def __init__(self, network, params, data, optimizer, *, alpha, batch_size, n_threads):
         self.batch_size = batch_size
         self.optimizer = optimizer
-        data = _weights(data, params.dtype)
+        data = _cast(data, params.dtype)
         self._keep = data
         shared = Pass(
             network, params, data.X, batch_size, ordered=True, n_threads=n_threads, backward=True
@@ -123,7 +130,7 @@ class Objective:
         self.network, self.alpha = network, alpha
         self.params = np.zeros(network.n_params, dtype)  # (n_params,)
         self.gradient = np.zeros_like(self.params)  # (n_params,)
-        data = _weights(data, dtype)
+        data = _cast(data, dtype)
         self._keep = data
         self.n_rows = data.X.shape[0]
         weights = data.sample_weight

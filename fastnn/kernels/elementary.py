@@ -3,9 +3,9 @@
 The C library's versions differ between systems and are not vectorised. These are accurate
 to about two units in the last place; their only steps are additions, products, divisions
 and explicit fma, so every machine gives the same bits. Results that would be subnormal
-are zero. Plain functions: ``real``, ``fma``, ``power_of_two``, ``exponent``, ``mantissa`` and
-the constants are bound for each precision by `bindings`, which makes what the mathematics
-of activations and losses calls.
+are zero. Plain functions: ``real``, ``fma``, ``power_of_two``, ``exponent``, ``mantissa``, the
+polynomials and the constants are bound for each precision by `bindings`, which makes what the
+mathematics of activations and losses calls.
 """
 
 from functools import cache
@@ -39,14 +39,6 @@ EXP_DEGREE = {"float32": 7, "float64": 13}
 ATANH_TERMS = {"float32": 5, "float64": 11}
 
 
-def polynomial(x, coefficients):
-    # Horner's rule; LLVM unrolls it.
-    value = coefficients[0]
-    for coefficient in coefficients[1:]:
-        value = fma(value, x, coefficient)
-    return value
-
-
 def exp(x):
     inside = EXP_LOWEST if x < EXP_LOWEST else x
     inside = EXP_HIGHEST if inside > EXP_HIGHEST else inside
@@ -54,7 +46,7 @@ def exp(x):
     n = shifted - MAGIC
     r = fma(-n, LN2_LOW, fma(-n, LN2_HIGH, inside))
     # 2**(n - 1), doubled at the end: 2**128 is not a float32, e**88.7 is.
-    value = fma(r, polynomial(r, EXP_COEFFICIENTS), ONE) * power_of_two(shifted - ONE) * TWO
+    value = fma(r, exp_polynomial(r), ONE) * power_of_two(shifted - ONE) * TWO
     value = ZERO if x < EXP_LOWEST else value
     return INFINITY if x > EXP_HIGHEST else value
 
@@ -65,7 +57,7 @@ def expm1_positive(x):
     n = shifted - MAGIC
     r = fma(-n, LN2_LOW, fma(-n, LN2_HIGH, x))
     scale = power_of_two(shifted)
-    return fma(scale, r * polynomial(r, EXP_COEFFICIENTS), scale - ONE)
+    return fma(scale, r * exp_polynomial(r), scale - ONE)
 
 
 def tanh(x):
@@ -83,7 +75,7 @@ def log(x):
     # log m = 2 atanh(s), with the leading term s + s = (m - 1) - s (m - 1).
     f = m - ONE
     square = s * s
-    correction = s * (f - square * polynomial(square, ATANH_COEFFICIENTS))
+    correction = s * (f - square * atanh_polynomial(square))
     value = fma(e, LN2_HIGH, f - (correction - e * LN2_LOW))
     value = -INFINITY if x == ZERO else value
     value = NAN if x < ZERO else value
@@ -106,9 +98,10 @@ def bindings(precision):
     names |= {"INFINITY": real(np.inf), "NAN": real(np.nan), "LOG2_E": real(np.log2(np.e))}
     # Highest power first: (e**r - 1) / r, and 2 atanh(s) / s - 2 as a polynomial in s**2 over s**2.
     powers = range(EXP_DEGREE[precision], 0, -1)
-    names["EXP_COEFFICIENTS"] = tuple(real(1 / factorial(i)) for i in powers)
+    names["exp_polynomial"] = simd.make_polynomial(precision, [1 / factorial(i) for i in powers])
     powers = range(ATANH_TERMS[precision], 0, -1)
-    names["ATANH_COEFFICIENTS"] = tuple(real(2 / (2 * i + 1)) for i in powers)
+    coefficients = [2 / (2 * i + 1) for i in powers]
+    names["atanh_polynomial"] = simd.make_polynomial(precision, coefficients)
     names |= {
         "real": real,
         "ITEMSIZE": real().itemsize,
@@ -119,10 +112,7 @@ def bindings(precision):
         "mantissa": simd.make_mantissa(precision),
     }
 
-    def add(name, function):
-        names[name] = jit.bind(function, f"{name}_{precision}", **names)
-
-    add("polynomial", polynomial)
     for function in (exp, expm1_positive, tanh, log, log1p):
-        add(function.__name__, function)
+        name = function.__name__
+        names[name] = jit.bind(function, f"{name}_{precision}", **names)
     return names

@@ -4,7 +4,7 @@ A unit is one loop template bound to one piece of mathematics and one precision,
 "activate, ReLU, float32". `unit` copies the template, binds the names it leaves open
 (``real``, ``exp``, ``forward``, ...) in fresh globals, gives it a name of its own, under
 which Numba's disk cache knows it, compiles it as a C callback of int64 arguments and returns its
-address. A root calls units by their addresses, with `call_unit`; see plan.py.
+address. Compiled code calls units by their addresses, with `call_unit`; see plan.py.
 
 Functions that a unit calls are compiled by `bind`, which makes an ``@njit`` function of a
 plain one in the same way; LLVM inlines those.
@@ -36,11 +36,10 @@ MAX_ARGUMENTS = 16
 # Reentrant: a template's bindings may be functions that are bound while it is.
 _lock = threading.RLock()
 _units = {}
-_roots = {}
 _functions = {}
-# Called with the name of a unit or root before it is compiled or loaded; see `observed`.
+# Called with the name of a unit before it is compiled or loaded; see `observed`.
 _observers = []
-# Seconds that each unit and root took in this process, compiled or loaded.
+# Seconds that each unit took in this process, compiled or loaded.
 SECONDS = {}
 
 
@@ -59,6 +58,9 @@ class _InlinedLibrary(JITCodeLibrary):
 
     Those who link it do both, to all that they have inlined. Numba would do it here, too.
     """
+
+    def _optimize_functions(self, ll_module):
+        ll_module.data_layout = self.codegen._data_layout
 
     def _optimize_final_module(self):
         pass
@@ -174,22 +176,6 @@ def unit(template, name, make_bindings=dict):
         return _units[name].address
 
 
-def root(template, signature, *, parallel, **bindings):
-    """A compiled root: an njit function of one signature, called from Python."""
-    name = template.__name__
-    with _lock:
-        if name not in _roots:
-            clone = copy_function(template, name, bindings)
-            # Without the flags of units: a root is called from Python, and may have a prange.
-            compiled = njit(nogil=True, parallel=parallel, error_model="numpy")(clone)
-            cache.attach(compiled, clone)
-            with _preparing(name):
-                compiled.compile(signature)
-            compiled.disable_compile()
-            _roots[name] = compiled
-        return _roots[name]
-
-
 def _emit_call(builder, address, words):
     pointer = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * len(words)).as_pointer()
     builder.call(builder.inttoptr(address, pointer), words)
@@ -230,22 +216,64 @@ def call_with_three(typingctx, address, step, task, a, b, c):
 
 
 @intrinsic
+def quotient(typingctx, size, divisor):
+    """size // divisor for numbers not below zero; Numba's own ``//`` takes long to compile."""
+
+    def codegen(context, builder, signature, values):
+        return builder.udiv(*values)
+
+    return nb.int64(nb.int64, nb.int64), codegen
+
+
+def _emit_array(context, builder, array_type, data, size):
+    """A 1-D array of ``size`` elements at the pointer ``data``."""
+    element = context.get_data_type(array_type.dtype)
+    itemsize = context.get_constant(nb.intp, context.get_abi_sizeof(element))
+    array = context.make_array(array_type)(context, builder)
+    populate_array(
+        array, data=data, shape=[size], strides=[itemsize], itemsize=itemsize, meminfo=None
+    )
+    return array._getvalue()
+
+
+def _emit_pointer(context, builder, array_type, address):
+    return builder.inttoptr(address, context.get_data_type(array_type.dtype).as_pointer())
+
+
+@intrinsic
 def view(typingctx, address, size, dtype):
     """The ``size`` elements of ``dtype`` at ``address``, as a 1-D array."""
     array_type = nb.Array(dtype.dtype, 1, "C")
 
     def codegen(context, builder, signature, values):
-        element = context.get_data_type(array_type.dtype)
-        itemsize = context.get_constant(nb.intp, context.get_abi_sizeof(element))
-        array = context.make_array(array_type)(context, builder)
-        populate_array(
-            array,
-            data=builder.inttoptr(values[0], element.as_pointer()),
-            shape=[values[1]],
-            strides=[itemsize],
-            itemsize=itemsize,
-            meminfo=None,
-        )
-        return array._getvalue()
+        data = _emit_pointer(context, builder, array_type, values[0])
+        return _emit_array(context, builder, array_type, data, values[1])
 
     return array_type(nb.int64, nb.int64, dtype), codegen
+
+
+@intrinsic
+def span(typingctx, address, first, last, dtype):
+    """The elements from ``first`` to ``last`` of those of ``dtype`` at ``address``."""
+    array_type = nb.Array(dtype.dtype, 1, "C")
+
+    def codegen(context, builder, signature, values):
+        address, first, last, _ = values
+        data = builder.gep(_emit_pointer(context, builder, array_type, address), [first])
+        return _emit_array(context, builder, array_type, data, builder.sub(last, first))
+
+    return array_type(nb.int64, nb.int64, nb.int64, dtype), codegen
+
+
+@intrinsic
+def part(typingctx, array, first, last):
+    """The elements from ``first`` to ``last`` of a 1-D array. Slices take Numba long to compile."""
+
+    def codegen(context, builder, signature, values):
+        whole, first, last = values
+        data = context.make_array(array)(context, builder, whole).data
+        return _emit_array(
+            context, builder, array, builder.gep(data, [first]), builder.sub(last, first)
+        )
+
+    return array(array, nb.int64, nb.int64), codegen

@@ -12,6 +12,7 @@ starts at element j * k.
 from functools import cache
 
 from fastnn.kernels import jit, simd
+from fastnn.kernels.jit import part, quotient
 
 # Depth of a block of k: a panel of it stays in the first-level cache.
 BLOCK_K = 512
@@ -26,7 +27,7 @@ def matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, 
         while j < n:
             width = tile_width(n - j)
             if b_stride == 0:
-                panel = j // COLUMNS * COLUMNS
+                panel = quotient(j, COLUMNS) * COLUMNS
                 stride = COLUMNS if n - panel > LANES else LANES
                 b_offset = panel * k + p * stride + j - panel
             else:
@@ -90,7 +91,8 @@ def pack_rows(source, k_stride, packed, panel, stride, first, last, j, width):
     # ``panel`` is where the panel (k, stride) begins.
     for p in range(first, last):
         offset, target = p * k_stride + j, panel + p * stride
-        row, packed_row = source[offset : offset + width], packed[target : target + width]
+        row = part(source, offset, offset + width)
+        packed_row = part(packed, target, target + width)
         for column in range(width):
             packed_row[column] = row[column]
 

@@ -12,7 +12,7 @@ faster one goes on.
 
 import time
 
-from fastnn.kernels.plan import parallel_root_available
+from fastnn.kernels import threads
 from fastnn.kernels.units import SKIP
 
 # Seconds that a slice should take, and one that tries the other number of threads.
@@ -66,7 +66,7 @@ class Pace:
         while batch < n_batches:
             is_trial = self.may_choose and self.worked >= self._wait()
             team = self.team if not is_trial else 1 if self.team > 1 else self.n_threads
-            if team > 1 and not parallel_root_available():
+            if team > 1 and not threads.are_available():
                 team, self.may_choose = 1, False
             seconds = self.seconds[self.team]
             begin = time.perf_counter()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import llvmlite.binding as llvm
+import numpy as np
 from llvmlite import ir
 from numba import types as nb
 from numba.core.registry import cpu_target
@@ -337,6 +338,26 @@ def make_fma(precision):
         return real(real, real, real), codegen
 
     return fma
+
+
+def make_polynomial(precision, coefficients):
+    """``polynomial(x)`` with these coefficients, highest power first, by Horner's rule with fma."""
+    real, element = NUMBA_TYPES[precision], IR_TYPES[precision]
+    # Rounded to the precision first: LLVM refuses a float32 constant with more digits.
+    constants = [ir.Constant(element, float(np.dtype(precision).type(c))) for c in coefficients]
+
+    @intrinsic
+    def polynomial(typingctx, x):
+        def codegen(context, builder, signature, values):
+            fma = _fma(builder.module, element)
+            value = constants[0]
+            for constant in constants[1:]:
+                value = builder.call(fma, [value, values[0], constant])
+            return value
+
+        return real(real), codegen
+
+    return polynomial
 
 
 # Bits of the fraction, and the exponent's bias, of a float.

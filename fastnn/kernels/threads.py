@@ -6,11 +6,14 @@ enter it. Where a rule forbids threads, the work runs on one; its result is the 
 """
 
 import contextlib
+import ctypes
 import os
 import threading
+from functools import cache
 
 import joblib
 import numba
+from llvmlite import binding as llvm
 
 _workqueue_lock = threading.Lock()
 
@@ -46,7 +49,7 @@ def resolve_n_jobs(n_jobs):
 
 
 def layer():
-    """Name of Numba's threading layer, once the parallel root has started it."""
+    """Name of Numba's threading layer, once something has started it."""
     try:
         return numba.threading_layer()
     except ValueError:
@@ -70,3 +73,43 @@ def team(n_threads):
         stack.callback(numba.set_num_threads, before)
         _State.started = True
         yield n_threads
+
+
+# What threads run: addresses of arguments, counts, strides and data, like Numba's parallel loops.
+_FUNCTION = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
+
+
+@cache
+def _parallel_for():
+    """The function with which the threading layer shares a loop out; None where there is none.
+
+    Numba gives it to the code of its own parallel loops under this name. It takes a function, the
+    arguments of that, how many of the counts are inner ones, how many arguments there are,
+    and how many threads there should be.
+    """
+    try:
+        numba.get_num_threads()  # starts the threading layer
+    except ValueError:
+        return None
+    address = llvm.address_of_symbol("numba_parallel_for")
+    kind = ctypes.CFUNCTYPE(
+        None, *[ctypes.c_void_p] * 5, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int
+    )
+    return kind(address) if address else None
+
+
+def are_available():
+    """Whether there are threads to be had; starts them."""
+    return _parallel_for() is not None
+
+
+def call(function_at, data_at, n_threads):
+    """Call a compiled function with that data, once for each of ``n_threads`` threads.
+
+    Other threads of Python run meanwhile.
+    """
+    counts = ctypes.c_size_t(n_threads)
+    if n_threads == 1:
+        _FUNCTION(function_at)(None, ctypes.addressof(counts), None, data_at)
+    else:
+        _parallel_for()(function_at, None, ctypes.addressof(counts), None, data_at, 0, 0, n_threads)

@@ -11,7 +11,7 @@ elements apart, and rows of the task are those from ``first`` to ``last``.
 
 import numpy as np
 
-from fastnn.kernels.jit import view
+from fastnn.kernels.jit import part, quotient, span, view
 from fastnn.kernels.optimizers import N_COEFFICIENTS, N_STATE
 
 # Places in the step's state (8,), int64: first row of the mini-batch in the order, its rows, 1 if
@@ -72,10 +72,9 @@ def gather(
     first, last = rows_of_task(step, task, block)
     state = view(step, N_STEP, np.int64)  # (8,)
     start = state[ROW]
-    target = view(target_at, last * ld, real)  # (rows, ld)
     for r in range(first, last):
         row = row_number(state, start + r)
-        out = target[r * ld : r * ld + n_columns]
+        out = span(target_at, r * ld, r * ld + n_columns, real)  # (n_columns,)
         row_at = source_at + row * row_stride
         if column_stride == itemsize:
             values = view(row_at, n_columns, source_type)  # (n_columns,)
@@ -112,11 +111,11 @@ def gather_csr(
         bounds = view(indptr_at, row + 2, index_type)  # (n + 1,)
         begin_source, end_source = np.int64(bounds[row]), np.int64(bounds[row + 1])
         size = end_source - begin_source
-        indices = view(indices_at, end_source, index_type)[begin_source:end_source]
-        values = view(values_at, end_source, source_type)[begin_source:end_source]
+        indices = span(indices_at, begin_source, end_source, index_type)
+        values = span(values_at, begin_source, end_source, source_type)
         begin_target, end_target = target_start[r], target_start[r + 1]
-        to_indices = view(target_indices_at, end_target, np.int64)[begin_target:end_target]
-        to_values = view(target_values_at, end_target, real)[begin_target:end_target]
+        to_indices = span(target_indices_at, begin_target, end_target, np.int64)
+        to_values = span(target_values_at, begin_target, end_target, real)
         for j in range(size):
             to_indices[j] = np.int64(indices[j])
             to_values[j] = real(values[j])
@@ -160,10 +159,9 @@ def csr_matmul(
     starts = view(start_at, last + 1, np.int64)  # (rows + 1,)
     indices = view(indices_at, starts[last], np.int64)  # (nnz,)
     values = view(values_at, starts[last], real)  # (nnz,)
-    c = view(c_at, (shift + last) * ld, real)  # (rows, ld)
     bias = view(bias_at, n, real)  # (n,)
     for r in range(first, last):
-        out = c[(shift + r) * ld : (shift + r) * ld + n]
+        out = span(c_at, (shift + r) * ld, (shift + r) * ld + n, real)  # (n,)
         for j in range(n):
             out[j] = bias[j]
         for i in range(starts[r], starts[r + 1]):
@@ -180,23 +178,24 @@ def csr_gradient(
     low, high = task * block, min(task * block + block, n_features)
     gradient = view(gradient_at, high * n, real)  # (n_features, n)
     if init == ZERO:
-        gradient[low * n : high * n] = real(0)
+        for i in range(low * n, high * n):
+            gradient[i] = real(0)
     starts = view(start_at, rows + 1, np.int64)  # (rows + 1,)
     indices = view(indices_at, starts[rows], np.int64)  # (nnz,)
     values = view(values_at, starts[rows], real)  # (nnz,)
     delta = view(delta_at, rows * ld, real)  # (rows, ld)
     for r in range(rows):
         i, end = starts[r], starts[r + 1]
-        i += first_not_below(indices[i:end], low)
+        i += first_not_below(part(indices, i, end), low)
         while i < end and indices[i] < high:
             at = indices[i] * n
-            add_scaled(gradient[at : at + n], values[i], delta, r * ld)
+            add_scaled(part(gradient, at, at + n), values[i], delta, r * ld)
             i += 1
 
 
 def add_scaled(out, scale, x, offset):
     # out += scale * x[offset:], each with one rounding.
-    row = x[offset : offset + out.shape[0]]
+    row = part(x, offset, offset + out.shape[0])
     for j in range(out.shape[0]):
         out[j] = fma(scale, row[j], out[j])
 
@@ -205,7 +204,7 @@ def first_not_below(indices, value):
     # The first place in the sorted indices whose entry is not below the value.
     low, high = 0, indices.shape[0]
     while low < high:
-        middle = (low + high) // 2
+        middle = quotient(low + high, 2)
         if indices[middle] < value:
             low = middle + 1
         else:
@@ -216,7 +215,7 @@ def first_not_below(indices, value):
 def activate(step, task, z_at, ld, block):
     # z (rows, ld) = activation of z, padding included.
     first, last = rows_of_task(step, task, block)
-    z = view(z_at, last * ld, real)[first * ld : last * ld]  # (task's rows, ld)
+    z = span(z_at, first * ld, last * ld, real)  # (task's rows, ld)
     for i in range(z.shape[0]):
         z[i] = forward(z[i])
 
@@ -224,8 +223,8 @@ def activate(step, task, z_at, ld, block):
 def backward(step, task, a_at, delta_at, ld, block):
     # delta (rows, ld) *= derivative at the activation, padding included.
     first, last = rows_of_task(step, task, block)
-    a = view(a_at, last * ld, real)[first * ld : last * ld]  # (task's rows, ld)
-    delta = view(delta_at, last * ld, real)[first * ld : last * ld]  # (task's rows, ld)
+    a = span(a_at, first * ld, last * ld, real)  # (task's rows, ld)
+    delta = span(delta_at, first * ld, last * ld, real)  # (task's rows, ld)
     for i in range(delta.shape[0]):
         delta[i] = delta[i] * gradient(a[i])
 
@@ -235,11 +234,10 @@ def output(
 ):  # fmt: skip
     # The loss of each row and the delta of the output layer, both times the row's weight.
     first, last = rows_of_task(step, task, block)
-    z = view(z_at, last * n, real)[first * n : last * n]  # (task's rows, n)
-    y = view(y_at, last * n_targets, real)  # (rows, n_targets)
-    y = y[first * n_targets : last * n_targets]
-    delta = view(delta_at, last * n, real)[first * n : last * n]  # (task's rows, n)
-    row_loss = view(row_loss_at, last, np.float64)[first:last]  # (task's rows,)
+    z = span(z_at, first * n, last * n, real)  # (task's rows, n)
+    y = span(y_at, first * n_targets, last * n_targets, real)  # (task's rows, n_targets)
+    delta = span(delta_at, first * n, last * n, real)  # (task's rows, n)
+    row_loss = span(row_loss_at, first, last, np.float64)  # (task's rows,)
     loss_and_delta(z, y, delta, row_loss, n)
     if weights_at != 0:
         state = view(step, N_STEP, np.int64)  # (8,)
@@ -269,7 +267,7 @@ def softmax_loss(z, y, delta, row_loss, n):
     # y (rows,) holds class indices. z becomes z - max(z), delta = softmax(z) - onehot(y).
     softmax_exp(z, delta, n)
     for r in range(row_loss.shape[0]):
-        total = softmax_normalize(delta[r * n : r * n + n])
+        total = softmax_normalize(part(delta, r * n, r * n + n))
         target = r * n + np.int64(y[r])
         row_loss[r] = np.float64(value(z[target], log(total)))
         delta[target] -= real(1)
@@ -278,7 +276,7 @@ def softmax_loss(z, y, delta, row_loss, n):
 def softmax_exp(z, out, n):
     # z (rows * n,) = z - max of its row; out = exp of that.
     for start in range(0, z.shape[0], n):
-        row = z[start : start + n]
+        row = part(z, start, start + n)
         highest = row[0]
         for j in range(1, n):
             highest = row[j] if row[j] > highest else highest
@@ -302,8 +300,7 @@ def link(step, task, z_at, n, moving, block):
     # z (rows, n) = output activation of z.
     first, last = rows_of_task(step, task, block)
     start = moving * view(step, N_STEP, np.int64)[ROW]
-    z = view(z_at, (start + last) * n, real)  # (rows, n)
-    z = z[(start + first) * n : (start + last) * n]
+    z = span(z_at, (start + first) * n, (start + last) * n, real)  # (task's rows, n)
     apply_link(z, n)
 
 
@@ -315,7 +312,7 @@ def separate_link(z, n):
 def softmax_link(z, n):
     softmax_exp(z, z, n)
     for start in range(0, z.shape[0], n):
-        softmax_normalize(z[start : start + n])
+        softmax_normalize(part(z, start, start + n))
 
 
 def bias_gradient(step, task, delta_at, ld, gradient_at, n, init, block, task_stride):
@@ -328,12 +325,12 @@ def bias_gradient(step, task, delta_at, ld, gradient_at, n, init, block, task_st
         begin, end = np.int64(0), view(step, N_STEP, np.int64)[ROWS]
         low, high = task * block, min(task * block + block, n)
     target = task * task_stride
-    gradient = view(gradient_at, target + high, real)[target + low : target + high]  # (columns,)
+    gradient = span(gradient_at, target + low, target + high, real)  # (columns,)
     if init == ZERO:
-        gradient[:] = real(0)
-    delta = view(delta_at, end * ld, real)  # (rows, ld)
+        for j in range(gradient.shape[0]):
+            gradient[j] = real(0)
     for r in range(begin, end):
-        row = delta[r * ld + low : r * ld + high]
+        row = span(delta_at, r * ld + low, r * ld + high, real)  # (columns,)
         for j in range(gradient.shape[0]):
             gradient[j] += row[j]
 
@@ -343,20 +340,24 @@ def sum_parts(step, task, parts_at, n_params, rows_block, gradient_at, offset, s
     # ``block`` of the ``size`` parameters that begin at ``offset``.
     rows = view(step, N_STEP, np.int64)[ROWS]
     low, high = offset + task * block, offset + min(task * block + block, size)
-    gradient = view(gradient_at, high, real)[low:high]  # (task's parameters,)
-    for part in range((rows + rows_block - 1) // rows_block):
-        values = view(parts_at, part * n_params + high, real)[part * n_params + low :]
-        for i in range(gradient.shape[0]):
-            gradient[i] = values[i] if part == 0 else gradient[i] + values[i]
+    gradient = span(gradient_at, low, high, real)  # (task's parameters,)
+    first = span(parts_at, low, high, real)  # (task's parameters,)
+    for j in range(gradient.shape[0]):
+        gradient[j] = first[j]
+    for i in range(1, quotient(rows + rows_block - 1, rows_block)):
+        shift = i * n_params
+        values = span(parts_at, shift + low, shift + high, real)  # (task's parameters,)
+        for j in range(gradient.shape[0]):
+            gradient[j] += values[j]
 
 
 def square_sums(step, task, weights_at, n_in, n_out, sums_at, block):
     # sums (ceil(n_in / 32),): sum of squares of each 32 rows of the weights (n_in, n_out).
     weights = view(weights_at, n_in * n_out, real)  # (n_in, n_out)
-    sums = view(sums_at, (n_in + SEGMENT - 1) // SEGMENT, np.float64)  # (segments,)
+    sums = view(sums_at, quotient(n_in + SEGMENT - 1, SEGMENT), np.float64)  # (segments,)
     for row in range(task * block, min(task * block + block, n_in), SEGMENT):
         size = min(SEGMENT, n_in - row) * n_out
-        sums[row // SEGMENT] = np.float64(lane_sum(weights, row * n_out, size))
+        sums[quotient(row, SEGMENT)] = np.float64(lane_sum(weights, row * n_out, size))
 
 
 def update(
@@ -368,10 +369,10 @@ def update(
     coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (8,)
     alpha = coefficients[C_ALPHA] if decay else real(0)
     update_range(
-        view(params_at, high, real)[low:high],
-        view(gradient_at, high, real)[low:high],
-        view(slot_0_at, high, real)[low:high],
-        view(slot_1_at, high, real)[low:high],
+        span(params_at, low, high, real),
+        span(gradient_at, low, high, real),
+        span(slot_0_at, low, high, real),
+        span(slot_1_at, low, high, real),
         coefficients, alpha,
     )  # fmt: skip
 
