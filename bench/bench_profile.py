@@ -38,7 +38,6 @@ PARTS = {
     "activate": "activation",
     "output": "output and loss",
     "backward": "gradient of the activation",
-    "bias_gradient": "bias gradients",
     "sum_parts": "sum of the parts' gradients",
     "square_sums": "sum of squares (L2)",
     "update": "optimizer",
@@ -143,10 +142,17 @@ def time_batches(plan, row, order, n_batches):
 def part_of(entry, layer_units):
     """What the unit is for; for a matrix product also of which layer."""
     name = entry.unit.name
+    if is_bias_gradient(entry):
+        return "bias gradients"
     if name.startswith("multiply"):
         layer, kind = product_of(entry.arguments, list(pairwise(layer_units)))
         return f"{kind}, layer {layer + 1}"
     return next((part for start, part in PARTS.items() if name.startswith(start)), name)
+
+
+def is_bias_gradient(entry):
+    """Whether the unit multiplies a row of ones with the deltas."""
+    return entry.unit.name.startswith("multiply") and entry.arguments["row_stride"] == 0
 
 
 def product_of(arguments, shapes):
@@ -159,7 +165,7 @@ def product_of(arguments, shapes):
 
 def flops(entry, rows):
     """Floating-point operations of a matrix product for so many rows; None for the rest."""
-    if not entry.unit.name.startswith("multiply"):
+    if not entry.unit.name.startswith("multiply") or is_bias_gradient(entry):
         return None
     # A size of zero is the mini-batch's.
     m, n, k = (entry.arguments[size] or rows for size in ("m", "n", "k"))

@@ -95,13 +95,6 @@ def multiply_unit(precision):
     )
 
 
-def multiply_row_unit(precision):
-    return compile_unit(
-        units.multiply, precision, "row",
-        matmul=lambda precision: matmul.bindings(precision)["row_matmul"],
-    )  # fmt: skip
-
-
 def pack_unit(precision):
     return compile_unit(
         units.pack_panels, precision, pack=lambda precision: matmul.bindings(precision)["pack"]
@@ -159,10 +152,6 @@ def link_unit(precision, name):
     else:
         factory = bound(units.separate_link, name, inverse_link=bound(loss.inverse_link))
     return compile_unit(units.link, precision, loss.out_activation, apply_link=factory)
-
-
-def bias_gradient_unit(precision):
-    return compile_unit(units.bias_gradient, precision)
 
 
 def sum_parts_unit(precision):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastnn.kernels import catalog, prediction, threads, units
-from fastnn.kernels.passes import BIAS_BLOCK, Pass, chunk_rows
+from fastnn.kernels.passes import Pass, chunk_rows
 
 
 def _square_sum_places(layers):
@@ -86,12 +86,13 @@ class Trainer:
         shared.add_pack(i, self.plan)
 
     def _add_biases(self, shared, i, layer):
-        self.plan.chain(tasks=-(-layer.n_out // BIAS_BLOCK))
+        size = layer.n_out
+        self.plan.chain(tasks=1)
         if shared.in_parts:
-            shared.add_sum_parts(self.gradient, layer.bias_offset, layer.n_out, BIAS_BLOCK)
+            shared.add_sum_parts(self.gradient, layer.bias_offset, size, size)
         else:
             shared.add_bias_gradient(i, self.gradient, units.ZERO)
-        self._add_update(shared, layer.bias_offset, layer.n_out, BIAS_BLOCK, decay=False)
+        self._add_update(shared, layer.bias_offset, size, size, decay=False)
 
     def _add_update(self, shared, offset, size, block, *, decay):
         slots = self.optimizer.slots
@@ -150,7 +151,7 @@ class Objective:
         for i, layer in enumerate(shared.layers):
             self.plan.chain(tasks=shared.parameter_tasks(layer))
             shared.add_weight_gradient(i, self.gradient, units.ADD)
-            self.plan.chain(tasks=-(-layer.n_out // BIAS_BLOCK))
+            self.plan.chain(tasks=1)
             shared.add_bias_gradient(i, self.gradient, units.ADD)
         self.plan.chain(tasks=1)
         self.plan.add(

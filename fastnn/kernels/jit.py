@@ -29,7 +29,7 @@ from numba.np.arrayobj import populate_array
 from fastnn.kernels import cache
 
 FLAGS = {"error_model": "numpy", "_nrt": False}
-INLINED = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INLINED = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
 # Arguments of its own that a unit has at most.
 MAX_ARGUMENTS = 16
 

@@ -16,10 +16,28 @@ from fastnn.kernels.jit import part, quotient
 
 # Depth of a block of k: a panel of it stays in the first-level cache.
 BLOCK_K = 512
+# Rows of C up to which the product goes row by row: the register tile computes eight at a time.
+FEW_ROWS = 3
+
+
+def matmul_rows(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n):
+    # The same for a few rows and B as it lies in memory: row by row, as wide as registers allow.
+    for i in range(m):
+        for j in range(0, n, ROW_COLUMNS):
+            if n - j >= ROW_COLUMNS:
+                row_tile(a, i * row_stride, row_stride, k_stride, b, j, b_stride, k,
+                         c, i * c_stride + j, c_stride, bias, j, init, 1, ROW_COLUMNS)  # fmt: skip
+                continue
+            for rest in range(j, n, LANES):
+                row_edge(a, i * row_stride, row_stride, k_stride, b, rest, b_stride, k, c,
+                         i * c_stride + rest, c_stride, bias, rest, init, 1, n - rest)  # fmt: skip
 
 
 def matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n):
     # init: 0 zero, 1 add to C, 2 start from the bias. b_stride 0: B is packed.
+    if m <= FEW_ROWS and b_stride != 0:
+        matmul_rows(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n)
+        return
     for p in range(0, k, BLOCK_K):
         depth = min(BLOCK_K, k - p)
         start = init if p == 0 else 1
@@ -57,19 +75,6 @@ def tile_width(columns):
     if columns >= COLUMNS:
         return COLUMNS
     return LANES if LANES < columns <= LANES + HALF else columns
-
-
-def row_matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n):
-    # The same for a few rows and B as it lies in memory: row by row, as wide as registers allow.
-    for i in range(m):
-        for j in range(0, n, ROW_COLUMNS):
-            if n - j >= ROW_COLUMNS:
-                row_tile(a, i * row_stride, row_stride, k_stride, b, j, b_stride, k,
-                         c, i * c_stride + j, c_stride, bias, j, init, 1, ROW_COLUMNS)  # fmt: skip
-                continue
-            for rest in range(j, n, LANES):
-                row_edge(a, i * row_stride, row_stride, k_stride, b, rest, b_stride, k, c,
-                         i * c_stride + rest, c_stride, bias, rest, init, 1, n - rest)  # fmt: skip
 
 
 def pack(source, k_stride, column_stride, packed, k, n, p_start, p_stop, j_start, j_stop):
@@ -139,12 +144,11 @@ def bindings(precision):
         "narrow_tile": simd.make_tile(precision, narrow, edge=True),
         "half_tile": simd.make_tile(precision, half, edge=True),
     }
-    for helper in (tile_width, pack_rows, pack_columns):
+    for helper in (tile_width, matmul_rows, pack_rows, pack_columns):
         name = helper.__name__
         names[name] = jit.bind(helper, f"{name}_{precision}", **names)
     return {
         "matmul": jit.bind(matmul, f"matmul_{precision}", **names),
-        "row_matmul": jit.bind(row_matmul, f"row_matmul_{precision}", **names),
         "pack": jit.bind(pack, f"pack_{precision}", **names),
         "COLUMNS": shape.columns,
     }

@@ -26,9 +26,9 @@ TRIAL = 0.005
 FIRST_TRIAL = 0.01
 BEFORE_FIRST_TRIAL = 50
 BETWEEN_TRIALS = 100
-# What to expect of a mini-batch in the first slice, which is to be a short one: few floating
-# point operations a second, and some seconds for all that is not counted in those.
-FLOPS_PER_SECOND = 1e10
+# What to expect of a mini-batch in the first slice, which is to be a short one: not many floating
+# point operations a second from each thread, and some seconds for all that these do not count.
+FLOPS_PER_SECOND = 3e10
 OVERHEAD = 1e-5
 # Floating point operations of a mini-batch below which threads are not worth a trial, and above
 # which they are the first choice. (Threads lose some microseconds a step to waiting for one
@@ -55,7 +55,7 @@ class Pace:
         self.may_choose = n_threads > 1 and flops >= TOO_SMALL
         self.team = n_threads if self.may_choose and flops >= LARGE else 1
         # Seconds of a mini-batch, by the last measurement on each number of threads.
-        self.seconds = {self.team: flops / FLOPS_PER_SECOND + OVERHEAD}
+        self.seconds = {self.team: flops / (FLOPS_PER_SECOND * self.team) + OVERHEAD}
         self.worked = 0.0  # seconds since the last trial
         self.wait = None  # of these, before the next one; None before the first
 

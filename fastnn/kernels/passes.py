@@ -19,15 +19,12 @@ from fastnn.kernels.plan import Late, Plan
 PACK_BYTES = 1 << 20
 # Rows of a task at most: enough to use a panel of weights many times.
 ROW_BLOCK = 104
-# Rows up to which a product goes row by row: the register tile computes eight at a time.
-FEW_ROWS = 3
 # Rows of the register tile, or a multiple of them.
 TILE_ROWS = 8
 # Of a task of the group "parameters": rows of the weight matrix, for each of which all deltas are
 # read; and elements of a narrow one, about.
 PARAMETER_ROWS = 96
 PARAMETER_BLOCK = 8192
-BIAS_BLOCK = 512
 # Elements of the activation buffers of a full-batch pass or a prediction.
 CHUNK_ELEMENTS = 1 << 20
 # A mini-batch in parts: rows of a part, about; parts at most; and how many activations, inputs and
@@ -189,9 +186,8 @@ class Pass:
                 )  # fmt: skip
             else:
                 packed = self.packed[i] is not None
-                few = self.kept and self.rows <= FEW_ROWS
                 plan.add(
-                    (catalog.multiply_row_unit if few else catalog.multiply_unit)(precision),
+                    catalog.multiply_unit(precision),
                     **self._left_factor(i, transposed=False),
                     b_at=self.packed[i] if packed else weights,
                     b_stride=0 if packed else layer.n_out,
@@ -318,14 +314,18 @@ class Pass:
         )  # fmt: skip
 
     def add_bias_gradient(self, i, gradient, init, *, of_part=False):
-        """In a chain over a layer's biases: their gradient; ``of_part`` as for weights."""
+        """In a chain of one task: the gradient of a layer's biases, a row of ones times the deltas.
+
+        ``of_part`` as for weights.
+        """
         layer = self.layers[i]
         self.plan.add(
-            catalog.bias_gradient_unit(self.precision),
-            delta_at=self.deltas[i], ld=self.strides[i],
-            gradient_at=gradient[layer.bias_offset :], n=layer.n_out, init=init,
-            block=self.row_block if of_part else BIAS_BLOCK,
-            task_stride=of_part * len(self.params),
+            catalog.multiply_unit(self.precision),
+            a_at=np.ones(1, self.params.dtype), row_stride=0, k_stride=0, a_moving=False,
+            b_at=self.deltas[i], b_stride=self.strides[i],
+            c_at=gradient[layer.bias_offset :], c_stride=layer.n_out, c_moving=False,
+            bias_at=None, init=init, m=1, n=layer.n_out, k=0,
+            block=self.row_block if of_part else 1, task_stride=of_part * len(self.params),
         )  # fmt: skip
 
     def add_part_gradients(self):

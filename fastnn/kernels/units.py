@@ -142,11 +142,18 @@ def multiply(
         a_shift = first * row_stride + a_moving * start * (row_stride if m == 0 else k_stride)
         b_shift, c_shift = np.int64(0), (first + c_moving * start) * c_stride
     far = np.int64(1) << np.int64(40)
+    a = view(a_at + a_shift * ITEMSIZE, far, real)
+    b = view(b_at + b_shift * ITEMSIZE, far, real)
+    c = view(c_at + c_shift * ITEMSIZE, far, real)
+    width = n
+    if n == 1 and row_stride == 1 and c_stride == 1 and init != BIAS:
+        # One column wastes the lanes of a vector: C' = B' A' instead, the same sums.
+        a, b = b, a
+        row_stride, k_stride, b_stride = np.int64(0), b_stride, k_stride
+        height, width = n, height
     matmul(
-        view(a_at + a_shift * ITEMSIZE, far, real), row_stride, k_stride,
-        view(b_at + b_shift * ITEMSIZE, far, real), b_stride, depth,
-        view(c_at + c_shift * ITEMSIZE, far, real), c_stride,
-        view(bias_at, n, real), init, height, n,
+        a, row_stride, k_stride, b, b_stride, depth, c, c_stride, view(bias_at, n, real), init,
+        height, width,
     )  # fmt: skip
 
 
@@ -313,26 +320,6 @@ def softmax_link(z, n):
     softmax_exp(z, z, n)
     for start in range(0, z.shape[0], n):
         softmax_normalize(part(z, start, start + n))
-
-
-def bias_gradient(step, task, delta_at, ld, gradient_at, n, init, block, task_stride):
-    # gradient (n,) = or += sum of delta (rows, ld) over its rows, in order: for ``block`` columns
-    # a task; or, with a task_stride, all columns for ``block`` rows, each task to its own.
-    if task_stride != 0:
-        begin, end = rows_of_task(step, task, block)
-        low, high = np.int64(0), n
-    else:
-        begin, end = np.int64(0), view(step, N_STEP, np.int64)[ROWS]
-        low, high = task * block, min(task * block + block, n)
-    target = task * task_stride
-    gradient = span(gradient_at, target + low, target + high, real)  # (columns,)
-    if init == ZERO:
-        for j in range(gradient.shape[0]):
-            gradient[j] = real(0)
-    for r in range(begin, end):
-        row = span(delta_at, r * ld + low, r * ld + high, real)  # (columns,)
-        for j in range(gradient.shape[0]):
-            gradient[j] += row[j]
 
 
 def sum_parts(step, task, parts_at, n_params, rows_block, gradient_at, offset, size, block):
