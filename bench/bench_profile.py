@@ -39,7 +39,7 @@ PARTS = {
     "output": "output and loss",
     "backward": "gradient of the activation",
     "sum_parts": "sum of the parts' gradients",
-    "square_sums": "sum of squares (L2)",
+    "segment_sums": "sum of squares (L2)",
     "update": "optimizer",
     "pack": "packing of weights",
     "begin": "begin",

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastnn.backends import get_backend
 from fastnn.kernels.optimizers import Optimizer
-from fastnn.network import Data, Network
+from fastnn.network import Data, Network, Regularization
 
 
 def make_trainer(row, X, y, learning_rate=None):
@@ -20,6 +20,6 @@ def make_trainer(row, X, y, learning_rate=None):
     optimizer = Optimizer("adam", network.n_params, X.dtype, learning_rate=rate)
     trainer = get_backend(n_jobs=1).trainer(
         network, params, Data(X, targets[:, None], None), optimizer,
-        alpha=1e-4, batch_size=row.batch_size,
+        regularization=Regularization(1e-4), batch_size=row.batch_size,
     )  # fmt: skip
     return trainer, network

@@ -6,7 +6,8 @@ compiled, or loaded from a cache on disk, by the first fit that needs them, or
 ahead of time by `warmup`.
 """
 
-from fastnn.estimators import MLPClassifier, MLPRegressor
+from fastnn.classifier import MLPClassifier
+from fastnn.regressor import MLPRegressor
 
 __version__ = "0.1.0"
 

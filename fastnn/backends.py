@@ -9,7 +9,7 @@ from typing import Protocol
 class Trainer(Protocol):
     """Trains a network on mini-batches of one data set."""
 
-    def train_epoch(self, order):
+    def train_epoch(self, order, rates=None):
         """Train on the data's rows in that order, in place.
 
         Parameters
@@ -17,6 +17,8 @@ class Trainer(Protocol):
         order : ndarray of shape (n,), int64
             Rows of the data; every ``batch_size`` of them are a mini-batch, the last may be
             shorter. A mini-batch whose weights sum to zero is skipped.
+        rates : ndarray of shape (mini-batches,), optional
+            The learning rate of each; without it all have the optimizer's.
 
         Returns
         -------
@@ -34,7 +36,7 @@ class Trainer(Protocol):
 class Backend(Protocol):
     """The verbs of a device. The dtype of ``params`` is the precision of all of them."""
 
-    def trainer(self, network, params, data, optimizer, *, alpha, batch_size):
+    def trainer(self, network, params, data, optimizer, *, regularization, batch_size):
         """A `Trainer` that updates ``params`` and the optimizer's state in place."""
 
     def objective(self, network, data, *, alpha, dtype):

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -11,12 +12,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import backends
+from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import Optimizer
-from fastnn.network import Data, Network
+from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import (
-    CONSTRAINTS,
-    STOCHASTIC_SOLVERS,
+    check_activation,
+    check_dropout,
     check_hidden_layer_sizes,
+    check_weight_init,
     warn_ignored_parameters,
 )
 from fastnn.training import Progress, Schedule, StochasticFit, minimize_lbfgs
@@ -31,6 +34,7 @@ from fastnn.validation import (
 # What only the stochastic solvers set; a fit from scratch leaves none of an older one.
 STOCHASTIC_ATTRIBUTES = (
     "loss_curve_",
+    "learning_rate_curve_",
     "best_loss_",
     "validation_scores_",
     "best_validation_score_",
@@ -42,7 +46,9 @@ STOCHASTIC_ATTRIBUTES = (
 class BaseMultilayerPerceptron(BaseEstimator):
     """Base class of the two estimators. Not for use by itself."""
 
-    _parameter_constraints: dict = CONSTRAINTS
+    def _validate_params(self):
+        check_weight_init(self)
+        super()._validate_params()
 
     # ---- fitting -------------------------------------------------------------------
 
@@ -79,7 +85,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
         check_representable(data.y, params.dtype, "y")
         check_representable_weights(sample_weight, params.dtype)
         run = None
-        if self.solver in STOCHASTIC_SOLVERS:
+        if self.solver != "lbfgs":
             run = self._fit_stochastic(network, params, data, incremental)
         else:
             params = self._fit_lbfgs(network, params, data)
@@ -99,10 +105,15 @@ class BaseMultilayerPerceptron(BaseEstimator):
         self.t_ = 0
         n_outputs = self._n_outputs(data.y)
         layer_units = (data.X.shape[1], *hidden_units, n_outputs)
-        network = Network(layer_units, self.activation, self._network_loss())
+        network = self._network_of(layer_units)
         dtype = data.X.dtype if self.dtype == "auto" else np.dtype(self.dtype)
-        params = network.initialize(self._random_state, dtype)
+        params = network.initialize(self._random_state, dtype, self.weight_init)
         return network, self._cast_for_solver(params)
+
+    def _network_of(self, layer_units):
+        """The network that the parameters describe."""
+        activation = check_activation(self.activation, len(layer_units) - 2)
+        return Network(tuple(layer_units), activation, *self._network_loss())
 
     def _continue(self, data, hidden_units):
         """A copy of the fitted parameters, to go on with."""
@@ -125,7 +136,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
                 UserWarning,
                 stacklevel=2,
             )
-        network = Network(fitted.layer_units, self.activation, self._network_loss())
+        network = self._network_of(fitted.layer_units)
         dtype = params.dtype if self.dtype == "auto" else np.dtype(self.dtype)
         return network, self._cast_for_solver(np.array(params, dtype=dtype))
 
@@ -177,19 +188,25 @@ class BaseMultilayerPerceptron(BaseEstimator):
         if validation is not None:
             score = self._validation_score(backend, network, data, validation)
         optimizer = self._optimizer_for(params, incremental)
+        batch_size = self._checked_batch_size(len(train))
         settings = {
-            "alpha": self.alpha,
-            "batch_size": self._checked_batch_size(len(train)),
+            "regularization": self._regularization(len(network.layer_units) - 2),
+            "batch_size": batch_size,
         }
         run = StochasticFit(
             lambda: backend.trainer(network, params, data, optimizer, **settings),
             params,
             optimizer,
             rows=train,
-            schedule=Schedule(self.learning_rate, self.learning_rate_init, self.power_t)
-            if self.solver == "sgd"
-            else Schedule("constant", self.learning_rate_init, 0.0),
-            progress=self._progress(),
+            batch_size=batch_size,
+            schedule=Schedule(
+                self.learning_rate,
+                self.learning_rate_init,
+                self.power_t,
+                self.max_iter,
+                self.warmup_fraction,
+            ),
+            progress=self._progress(incremental),
             score=score,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
@@ -202,6 +219,13 @@ class BaseMultilayerPerceptron(BaseEstimator):
         if not (incremental and outcome == "max_iter"):
             self._warn_outcome(outcome)
         return run
+
+    def _regularization(self, n_hidden):
+        """What training does against overfitting."""
+        dropout = check_dropout(self.dropout, self.input_dropout, n_hidden)
+        # Only what needs a seed draws one: without it the draws are scikit-learn's.
+        seed = self._random_state.randint(2**31 - 1) if any(dropout) else 0
+        return Regularization(self.alpha, self.l1_ratio, dropout, self.max_grad_norm, seed)
 
     def _warn_outcome(self, outcome):
         if outcome == "interrupted":
@@ -236,6 +260,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
             beta_1=self.beta_1,
             beta_2=self.beta_2,
             epsilon=self.epsilon,
+            alpha=self.alpha * (1 - self.l1_ratio),
         )
         last = getattr(self, "_optimizer", None)
         if not incremental or last is None:
@@ -298,10 +323,12 @@ class BaseMultilayerPerceptron(BaseEstimator):
 
     # ---- progress, as attributes ---------------------------------------------------
 
-    def _progress(self):
+    def _progress(self, incremental):
         """Where the last fit ended, or a start."""
         progress = Progress(
             t=getattr(self, "t_", 0),
+            # A schedule counts the calls of partial_fit, but begins anew with each fit.
+            epoch=len(getattr(self, "loss_curve_", ())) if incremental else 0,
             no_improvement_count=getattr(self, "_no_improvement_count", 0),
         )
         # None where the last fit stopped by the other criterion.
@@ -324,9 +351,13 @@ class BaseMultilayerPerceptron(BaseEstimator):
 
     def _extend_curves(self, progress):
         """Add the run's losses and scores to the curves, once nothing can fail."""
-        if not hasattr(self, "loss_curve_"):
-            self.loss_curve_ = []
-        self.loss_curve_.extend(progress.losses)
+        for name, values in (
+            ("loss_curve_", progress.losses),
+            ("learning_rate_curve_", progress.rates),
+        ):
+            if not hasattr(self, name):
+                setattr(self, name, [])
+            getattr(self, name).extend(values)
         if not self.early_stopping:
             self.validation_scores_ = None
             return
@@ -342,6 +373,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
         self._params = params
         self.n_layers_ = len(network.layer_units)
         self.n_outputs_ = network.layer_units[-1]
+        self.n_parameters_ = network.n_params
         self.out_activation_ = network.out_activation
         self._make_views()
 
@@ -385,10 +417,9 @@ class BaseMultilayerPerceptron(BaseEstimator):
                 f"intercepts_ of shapes {[intercept.shape for intercept in intercepts]}."
             )
         trained = vars(self).get("_network")
-        network = Network(
-            (coefs[0].shape[0], *(coef.shape[1] for coef in coefs)),
-            trained.activation if trained else self.activation,
-            trained.loss if trained else self._network_loss(),
+        layer_units = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
+        network = (
+            replace(trained, layer_units=layer_units) if trained else self._network_of(layer_units)
         )
         dtype = np.result_type(*coefs, *intercepts)
         if dtype not in (np.float32, np.float64):
@@ -446,7 +477,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
         arguments are scikit-learn's work space, and not needed here.
         """
         network, _ = self._fitted_network()
-        if network.loss == "log_loss":
+        if LOSSES[network.loss].coupled:
             y = y.argmax(axis=1).astype(np.int32)[:, None]
         else:
             y = np.ascontiguousarray(y, dtype=np.float64)

@@ -5,26 +5,27 @@ entries belong, so that each parameter is described once.
 """
 
 import inspect
+from textwrap import TextWrapper
 
+from fastnn.initializers import INITIALIZERS
 from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.optimizers import OPTIMIZERS, SOLVERS
 
 PARAMETERS = """\
 hidden_layer_sizes : int or array-like of int, default=(100,)
     Units of each hidden layer. An empty sequence makes a linear model.
 
-activation : {ACTIVATION_NAMES}, default='relu'
-    Activation function of the hidden layers.
+activation : {ACTIVATION_NAMES} or a sequence of these, default='relu'
+    Activation function of the hidden layers, or of each.
 
 ACTIVATION_LIST
 
-solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+solver : {'lbfgs', SOLVER_NAMES}, default='adam'
     The solver that minimises the loss.
 
     - 'lbfgs', a quasi-Newton method on the whole training set. Often the best
       for small data.
-    - 'sgd', stochastic gradient descent with momentum.
-    - 'adam', the stochastic method of Kingma and Ba. Works well on data of
-      thousands of samples or more.
+SOLVER_LIST
 
     A parameter that is not at its default and that the solver makes no use of
     is named in a UserWarning, once a fit.
@@ -32,14 +33,15 @@ solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
 alpha : float, default=0.0001
     Strength of the L2 penalty on the weights (not on the intercepts): the loss
     has the term ``alpha / (2 * n) * sum(weights ** 2)``, n being the samples (or the
-    sum of their weights) of the batch.
+    sum of their weights) of the batch. With solver='adamw' or 'lion' instead the
+    weights shrink by ``alpha`` times the learning rate in each step.
 
 batch_size : int or 'auto', default='auto'
-    Samples of a mini-batch of 'sgd' and 'adam'. 'auto' is
-    ``min(200, n_samples)``. A larger value than there are samples is clipped,
-    with a UserWarning. Only used with solver='sgd' or 'adam'.
+    Samples of a mini-batch. 'auto' is ``min(200, n_samples)``. A larger value than
+    there are samples is clipped, with a UserWarning. Not used with solver='lbfgs'.
 
-learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'} or callable, \
+default='constant'
     Learning-rate schedule.
 
     - 'constant' keeps ``learning_rate_init``.
@@ -48,24 +50,32 @@ learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
     - 'adaptive' divides the rate by 5 each time that ``n_iter_no_change``
       epochs have not improved by ``tol``, and stops when that happens at a
       rate of at most 1e-6.
+    - 'cosine' lowers the rate from step to step along half a cosine, to 0 after
+      ``max_iter`` epochs.
+    - 'one_cycle' raises it along half a cosine from ``learning_rate_init / 25`` to
+      ``learning_rate_init`` in the first 30 percent of ``max_iter`` epochs, and lowers it
+      along another to a ten thousandth of where it began.
+    - A function of the progress, from 0 to 1 in ``max_iter`` epochs, that returns the
+      factor of ``learning_rate_init`` for a step. It is called once a step; to pickle
+      the estimator it has to be a function that pickle knows.
 
-    Only used with solver='sgd'.
+    In ``partial_fit`` each call is one of the ``max_iter`` epochs. Not used with
+    solver='lbfgs'.
 
 learning_rate_init : float, default=0.001
-    The initial learning rate, the size of the steps. Only used with
-    solver='sgd' or 'adam'.
+    The initial learning rate, the size of the steps. Not used with
+    solver='lbfgs'.
 
 power_t : float, default=0.5
-    The exponent of the schedule 'invscaling'. Only used with solver='sgd' and
+    The exponent of the schedule 'invscaling'. Only used with
     learning_rate='invscaling'.
 
 max_iter : int, default=200
-    The most iterations. For 'sgd' and 'adam' these are epochs (how many times
-    each sample is used), not gradient steps.
+    The most iterations: of 'lbfgs', else epochs (how many times each sample is
+    used), not gradient steps.
 
 shuffle : bool, default=True
-    Whether to shuffle the samples in each epoch. Only used with solver='sgd'
-    or 'adam'.
+    Whether to shuffle the samples in each epoch. Not used with solver='lbfgs'.
 
 random_state : int, RandomState instance or None, default=None
     Determines the initial weights, the validation split of early stopping and
@@ -97,7 +107,7 @@ early_stopping : bool, default=False
     {stratified}A score that is NaN (the outputs
     overflowed) improves on nothing; if every score was NaN, the fitted weights are
     those that the training began with. Without early stopping, the
-    training loss decides. Only used with solver='sgd' or 'adam'; not available in
+    training loss decides. Not used with solver='lbfgs'; not available in
     ``partial_fit``.
 
 validation_fraction : float, default=0.1
@@ -105,22 +115,53 @@ validation_fraction : float, default=0.1
     Only used with early_stopping=True.
 
 beta_1 : float, default=0.9
-    Decay rate of adam's estimate of the first moment, in [0, 1). Only used
-    with solver='adam'.
+    Decay rate of the average of the gradients, in [0, 1). Only used with
+    BETA_1.
 
 beta_2 : float, default=0.999
-    Decay rate of adam's estimate of the second moment, in [0, 1). Only used
-    with solver='adam'.
+    Decay rate of the average of their squares, in [0, 1); of lion the decay rate of
+    the momentum. Only used with BETA_2.
 
 epsilon : float, default=1e-8
-    Added to the denominator of adam's step. Only used with solver='adam'.
+    Added to the denominator of the step. Only used with EPSILON.
 
 n_iter_no_change : int or numpy.inf, default=10
-    The most epochs in a row without an improvement by ``tol``. Only used with
-    solver='sgd' or 'adam'.
+    The most epochs in a row without an improvement by ``tol``. Not used with
+    solver='lbfgs'.
 
 max_fun : int, default=15000
     The most evaluations of the loss. Only used with solver='lbfgs'.
+
+l1_ratio : float, default=0.0
+    The part of ``alpha`` that is the strength of an L1 penalty, in [0, 1]: the loss has
+    the term ``alpha * l1_ratio / n * sum(abs(weights))``, and 1 - l1_ratio of alpha is
+    left to the L2 penalty (or to the decay). Not used with solver='lbfgs'.
+
+dropout : float or array-like of float, default=0.0
+    The probability with which a unit of a hidden layer is left out in a step of training,
+    or that of each hidden layer, in [0, 1). The others are scaled up, so that predictions
+    need nothing. Which are left out depends on ``random_state`` alone, not on threads.
+    Not used with solver='lbfgs'.
+
+input_dropout : float, default=0.0
+    The same for the input features.
+
+max_grad_norm : float or None, default=None
+    Where the gradient of all parameters together has a larger Euclidean norm than this,
+    it is scaled down to it. Not used with solver='lbfgs'.
+
+warmup_fraction : float, default=0.0
+    The part of ``max_iter`` epochs in which the learning rate first rises from 0, step by
+    step, before the schedule begins; in [0, 1). Not used with solver='lbfgs'.
+
+weight_init : {'auto', INITIALIZER_NAMES}, default='auto'
+    How the weights are drawn, for a layer of n_in inputs and n_out units.
+
+    - 'auto', as scikit-learn does: weights and biases uniform within
+      sqrt(6 / (n_in + n_out)), and with 2 instead of 6 for the logistic activation.
+INITIALIZER_LIST
+
+    But for 'auto' biases begin as zero.
 
 dtype : {'auto', 'float32', 'float64'}, default='auto'
     Precision of the weights and of all computation. 'auto' follows X, as
@@ -143,6 +184,9 @@ best_loss_ : float or None
 
 loss_curve_ : list of float
     The mean training loss of each epoch. Not set by solver='lbfgs'.
+
+learning_rate_curve_ : list of float
+    The learning rate at the end of each epoch. Not set by solver='lbfgs'.
 
 validation_scores_ : list of float or None
     The validation score ({metric}) after each epoch with
@@ -178,6 +222,9 @@ n_layers_ : int
 n_outputs_ : int
     Number of output units.
 
+n_parameters_ : int
+    Number of weights and biases.
+
 out_activation_ : str
     Name of the output activation function."""
 
@@ -192,14 +239,43 @@ He, K., et al. "Delving deep into rectifiers: surpassing human-level performance
 ImageNet classification." arXiv:1502.01852 (2015).
 
 Kingma, D., and Ba, J. "Adam: a method for stochastic optimization."
-arXiv:1412.6980 (2014)."""
+arXiv:1412.6980 (2014).
+
+Srivastava, N., et al. "Dropout: a simple way to prevent neural networks from
+overfitting." JMLR 15 (2014).
+
+Pascanu, R., et al. "On the difficulty of training recurrent neural networks."
+ICML (2013)."""
 
 
-NAMES = ", ".join(f"'{name}'" for name in ACTIVATIONS)
-LIST = "\n".join(f"    - '{name}', {entry.summary}" for name, entry in ACTIVATIONS.items())
-PARAMETERS = PARAMETERS.replace("{ACTIVATION_NAMES}", f"{{{NAMES}}}").replace(
-    "ACTIVATION_LIST", LIST
-)
+def _names(registry):
+    return ", ".join(f"'{name}'" for name in registry)
+
+
+def _list(registry, names):
+    """A line for each entry, wrapped."""
+    wrap = TextWrapper(96, initial_indent="    - ", subsequent_indent="      ")
+    return "\n".join(wrap.fill(f"'{name}', {registry[name].summary}") for name in names)
+
+
+def _users(parameter):
+    """The solvers that make use of a parameter, in words."""
+    users = [repr(name) for name in SOLVERS if parameter in OPTIMIZERS[name].parameters]
+    return f"solver={' or '.join(users)}" if len(users) < 4 else f"the solvers {', '.join(users)}"
+
+
+for placeholder, text in (
+    ("{ACTIVATION_NAMES}", f"{{{_names(ACTIVATIONS)}}}"),
+    ("ACTIVATION_LIST", _list(ACTIVATIONS, ACTIVATIONS)),
+    ("SOLVER_NAMES", _names(SOLVERS)),
+    ("SOLVER_LIST", _list(OPTIMIZERS, SOLVERS)),
+    ("INITIALIZER_NAMES", _names(INITIALIZERS)),
+    ("INITIALIZER_LIST", _list(INITIALIZERS, INITIALIZERS)),
+    ("BETA_1", _users("beta_1")),
+    ("BETA_2", _users("beta_2")),
+    ("EPSILON", _users("epsilon")),
+):
+    PARAMETERS = PARAMETERS.replace(placeholder, text)
 
 
 def fill_docstring(**own):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.initializers import INITIALIZERS
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
 
@@ -34,15 +35,25 @@ class Network:
     ----------
     layer_units : tuple of int
         Units of each layer, from the input features to the outputs.
-    activation : str
-        Activation of every hidden layer, a key of ``ACTIVATIONS``.
+    activation : str or tuple of str
+        Activation of every hidden layer, or of each, keys of ``ACTIVATIONS``.
     loss : str
         The loss, a key of ``LOSSES``. It fixes the output activation.
+    loss_parameter : float
+        The loss's parameter, where it has one.
     """
 
     layer_units: tuple[int, ...]
-    activation: str
+    activation: str | tuple[str, ...]
     loss: str
+    loss_parameter: float = 0.0
+
+    @property
+    def activations(self):
+        """Activation of each hidden layer, a tuple."""
+        if isinstance(self.activation, str):
+            return (self.activation,) * (len(self.layer_units) - 2)
+        return self.activation
 
     @property
     def n_weights(self):
@@ -95,22 +106,33 @@ class Network:
             view[...] = values
         return params
 
-    def initialize(self, random_state, dtype):
-        """Draw initial parameters as scikit-learn does.
+    def initialize(self, random_state, dtype, weight_init="auto"):
+        """Draw initial parameters, in float64, layer by layer; then cast them.
 
-        Glorot's uniform bound, sqrt(6 / (fan_in + fan_out)) and with 2 instead
-        of 6 for the logistic activation, for weights and biases alike, layer by
-        layer, drawn in float64 and then cast.
+        With "auto" as scikit-learn does: Glorot's uniform bound, sqrt(6 / (fan_in + fan_out)),
+        with the activation's factor instead of 6, for weights and biases alike. Otherwise
+        by an entry of ``INITIALIZERS``, with biases of zero.
         """
-        params = np.empty(self.n_params, dtype=dtype)
-        factor = ACTIVATIONS[self.activation].init_factor
-        for layer, coef, intercept in zip(
-            self.layers, self.coefs(params), self.intercepts(params), strict=True
-        ):
+        params = np.zeros(self.n_params, dtype=dtype)
+        for layer, factor, coef, intercept in zip(
+            self.layers, self._init_factors, self.coefs(params), self.intercepts(params),
+            strict=True,
+        ):  # fmt: skip
+            if weight_init != "auto":
+                coef[...] = INITIALIZERS[weight_init].draw(random_state, layer.n_in, layer.n_out)
+                continue
             bound = np.sqrt(factor / (layer.n_in + layer.n_out))
             coef[...] = random_state.uniform(-bound, bound, coef.shape)
             intercept[...] = random_state.uniform(-bound, bound, layer.n_out)
         return params
+
+    @property
+    def _init_factors(self):
+        """The factor of each layer: of its own activation; the output's, of the one before."""
+        if isinstance(self.activation, str):
+            return [ACTIVATIONS[self.activation].init_factor] * len(self.layers)
+        factors = [ACTIVATIONS[name].init_factor for name in self.activation]
+        return [*factors, factors[-1] if factors else 6.0]
 
 
 @dataclass(frozen=True)
@@ -129,3 +151,33 @@ class Data:
     X: Any
     y: np.ndarray
     sample_weight: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Regularization:
+    """What training does against overfitting, and against gradients that explode.
+
+    Parameters
+    ----------
+    alpha : float
+        Strength of the penalty on the weights, or a decoupled optimizer's decay.
+    l1_ratio : float
+        The part of ``alpha`` that is an L1 penalty; the rest is L2 (or the decay).
+    dropout : tuple of float
+        For the input and for each hidden layer, the probability that a unit is left out.
+    max_grad_norm : float or None
+        The norm that the gradient of all parameters is scaled down to.
+    seed : int
+        Of the masks of dropout.
+    """
+
+    alpha: float = 0.0
+    l1_ratio: float = 0.0
+    dropout: tuple[float, ...] = ()
+    max_grad_norm: float | None = None
+    seed: int = 0
+
+    @property
+    def has_dropout(self):
+        """Whether any unit may be left out."""
+        return any(self.dropout)

@@ -5,23 +5,25 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
+from fastnn.initializers import INITIALIZERS
 from fastnn.kernels.activations import ACTIVATIONS
-from fastnn.kernels.losses import LOSSES
+from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
+from fastnn.kernels.optimizers import OPTIMIZERS, SOLVERS
+from fastnn.training import EPOCH_SCHEDULES, STEP_SCHEDULES
 
-STOCHASTIC_SOLVERS = ("sgd", "adam")
 REGRESSION_LOSSES = {
     name for name, loss in LOSSES.items() if loss.domain not in ("class indices", "{0, 1}")
 }
 
 CONSTRAINTS = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions(set(ACTIVATIONS))],
-    "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
+    "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
+    "solver": [StrOptions({"lbfgs", *SOLVERS})],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate": [StrOptions({*EPOCH_SCHEDULES, *STEP_SCHEDULES}), callable],
     "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
     "power_t": [Interval(Real, 0, None, closed="left")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -42,6 +44,12 @@ CONSTRAINTS = {
         Options(Real, {np.inf}),
     ],
     "max_fun": [Interval(Integral, 1, None, closed="left")],
+    "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+    "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+    "input_dropout": [Interval(Real, 0, 1, closed="left")],
+    "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "warmup_fraction": [Interval(Real, 0, 1, closed="left")],
+    "weight_init": [StrOptions({"auto", *INITIALIZERS})],
     "dtype": [StrOptions({"auto", "float32", "float64"})],
     "n_jobs": [
         Interval(Integral, 1, None, closed="left"),
@@ -49,32 +57,59 @@ CONSTRAINTS = {
         None,
     ],
 }
+CLASSIFIER_CONSTRAINTS = {
+    **CONSTRAINTS,
+    "loss": [StrOptions(set(CLASSIFIER_LOSSES))],
+    "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+}
+REGRESSOR_CONSTRAINTS = {
+    **CONSTRAINTS,
+    "loss": [StrOptions(REGRESSION_LOSSES)],
+    "huber_delta": [Interval(Real, 0, None, closed="neither")],
+    "quantile": [Interval(Real, 0, 1, closed="neither")],
+}
+
+
+def _solvers_with(name):
+    """When a solver's own parameter is used, in words and as a test."""
+    users = [solver for solver in SOLVERS if name in OPTIMIZERS[solver].parameters]
+    listed = " or ".join(repr(solver) for solver in users)
+    return f"solver={listed}", lambda model: model.solver in users
+
 
 # For each parameter that not every fit uses: when it is used, in words and as a test.
-_STOCHASTIC = ("solver='sgd' or 'adam'", lambda model: model.solver != "lbfgs")
-_SGD = ("solver='sgd'", lambda model: model.solver == "sgd")
-_ADAM = ("solver='adam'", lambda model: model.solver == "adam")
+_STOCHASTIC = ("a solver other than 'lbfgs'", lambda model: model.solver != "lbfgs")
 USED_WITH = {
     "batch_size": _STOCHASTIC,
-    "learning_rate": _SGD,
+    "learning_rate": _STOCHASTIC,
     "learning_rate_init": _STOCHASTIC,
     "power_t": (
-        "solver='sgd' and learning_rate='invscaling'",
-        lambda model: model.solver == "sgd" and model.learning_rate == "invscaling",
+        "learning_rate='invscaling' and a solver other than 'lbfgs'",
+        lambda model: model.solver != "lbfgs" and model.learning_rate == "invscaling",
     ),
+    "warmup_fraction": _STOCHASTIC,
+    "l1_ratio": _STOCHASTIC,
+    "dropout": _STOCHASTIC,
+    "input_dropout": _STOCHASTIC,
+    "max_grad_norm": _STOCHASTIC,
     "shuffle": _STOCHASTIC,
-    "momentum": _SGD,
-    "nesterovs_momentum": _SGD,
+    **{
+        name: _solvers_with(name)
+        for name in ("momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon")
+    },
     "early_stopping": _STOCHASTIC,
     "validation_fraction": (
-        "solver='sgd' or 'adam' and early_stopping=True",
+        "early_stopping=True and a solver other than 'lbfgs'",
         lambda model: model.solver != "lbfgs" and model.early_stopping,
     ),
-    "beta_1": _ADAM,
-    "beta_2": _ADAM,
-    "epsilon": _ADAM,
     "n_iter_no_change": _STOCHASTIC,
     "max_fun": ("solver='lbfgs'", lambda model: model.solver == "lbfgs"),
+    "label_smoothing": (
+        "loss='log_loss' or 'squared_error'",
+        lambda model: model.loss != "hinge",
+    ),
+    "huber_delta": ("loss='huber'", lambda model: model.loss == "huber"),
+    "quantile": ("loss='quantile'", lambda model: model.loss == "quantile"),
 }
 
 
@@ -84,9 +119,9 @@ def ignored_parameters(model):
     return [
         name
         for name, (_, is_used) in USED_WITH.items()
-        if not is_used(model)
-        and name in defaults
-        and getattr(model, name) != defaults[name].default
+        if name in defaults
+        and not is_used(model)
+        and not np.array_equal(getattr(model, name), defaults[name].default)
     ]
 
 
@@ -128,3 +163,71 @@ def check_hidden_layer_sizes(hidden_layer_sizes):
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return tuple(sizes)
+
+
+def check_activation(activation, n_hidden):
+    """Return the activation's name, or a tuple of one for each hidden layer.
+
+    Raises
+    ------
+    ValueError
+        If a name is not known, or if there are not as many as hidden layers.
+    """
+    if isinstance(activation, str):
+        return activation
+    names = tuple(activation)
+    for name in names:
+        if not isinstance(name, str) or name not in ACTIVATIONS:
+            raise ValueError(
+                f"activation must be one of {sorted(ACTIVATIONS)}, or a sequence of these, one "
+                f"for each hidden layer; got {name!r} in it."
+            )
+    if len(names) != n_hidden:
+        raise ValueError(
+            f"activation has {len(names)} entries, but hidden_layer_sizes has {n_hidden} hidden "
+            "layers. Give one for each hidden layer, or a single name for all."
+        )
+    return names
+
+
+def check_dropout(dropout, input_dropout, n_hidden):
+    """Return the probabilities of dropout of the input and of each hidden layer, a tuple.
+
+    Raises
+    ------
+    ValueError
+        If one is not in [0, 1), or if there are not as many as hidden layers.
+    """
+    rates = [dropout] * n_hidden if isinstance(dropout, Real) else list(dropout)
+    if not all(isinstance(rate, Real) and 0 <= rate < 1 for rate in rates):
+        raise ValueError(
+            "dropout must be a number in [0, 1), or a sequence of these, one for each hidden "
+            f"layer; got {dropout!r}."
+        )
+    if len(rates) != n_hidden:
+        raise ValueError(
+            f"dropout has {len(rates)} entries, but hidden_layer_sizes has {n_hidden} hidden "
+            "layers. Give one for each hidden layer, or a single number for all."
+        )
+    return (float(input_dropout), *map(float, rates))
+
+
+def check_weight_init(model):
+    """Raise InvalidParameterError, with the reason, if all weights are to begin as zero."""
+    if isinstance(model.weight_init, str) and model.weight_init in ("zero", "zeros"):
+        raise InvalidParameterError(
+            f"The 'weight_init' parameter of {type(model).__name__} cannot be "
+            f"{model.weight_init!r}: units of a layer that begin with equal weights have equal "
+            "gradients, and stay equal for ever. Use 'auto', or another of "
+            f"{sorted(INITIALIZERS)}."
+        )
+
+
+def has_partial_fit(model):
+    """Whether the solver can go on from mini-batch to mini-batch; else AttributeError."""
+    if model.solver not in SOLVERS:
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. "
+            f"{model.solver} is not stochastic."
+        )
+    return True

@@ -7,8 +7,9 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fastnn.estimators import MLPClassifier, MLPRegressor
+from fastnn.classifier import MLPClassifier
 from fastnn.kernels import cache, jit
+from fastnn.regressor import MLPRegressor
 
 
 def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):

@@ -12,6 +12,8 @@ from scipy import sparse
 from sklearn import get_config
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
+from fastnn.kernels.losses import CLASSIFIER_LOSSES
+
 
 def log_logistic(z):
     """log(1 / (1 + exp(-z))), without overflow or underflow.
@@ -74,10 +76,12 @@ class Labels:
         """Output units that the classes need."""
         return 1 if self.kind == "binary" else len(self.classes)
 
-    @property
-    def loss(self):
-        """Key of the loss in ``LOSSES``."""
-        return "log_loss" if self.kind == "multiclass" else "binary_log_loss"
+    def loss(self, name, label_smoothing):
+        """Key of the loss in ``LOSSES`` that the estimators' ``loss`` is for these classes."""
+        binary, multiclass, smoothed_binary, smoothed_multiclass = CLASSIFIER_LOSSES[name]
+        if label_smoothing > 0:
+            binary, multiclass = smoothed_binary, smoothed_multiclass
+        return multiclass if self.kind == "multiclass" else binary
 
     def encode(self, y):
         """Encode a validated target whose labels are all among the classes.
@@ -106,19 +110,22 @@ class Labels:
         index = np.searchsorted(self.classes, y)
         return index.astype(np.int32 if self.kind == "multiclass" else np.uint8)[:, None]
 
-    def predicted(self, probabilities):
-        """Encode the most probable labels, (n,) class indices or (n, k) indicator."""
-        if self.kind == "multilabel-indicator":
-            return (probabilities > 0.5).astype(np.int64)
-        if self.kind == "multiclass":
-            return probabilities.argmax(axis=1)
-        if len(self.classes) == 1:
-            return np.zeros(len(probabilities), dtype=np.int64)
-        return (probabilities[:, 0] > 0.5).astype(np.int64)
+    def predicted(self, outputs, threshold):
+        """Encode the labels, (n,) class indices or (n, k) indicator, from outputs (n, n_outputs).
 
-    def decode(self, probabilities):
-        """The most probable labels, from probabilities (n, n_outputs)."""
-        predicted = self.predicted(probabilities)
+        A label or the second of two classes is predicted above the threshold.
+        """
+        if self.kind == "multilabel-indicator":
+            return (outputs > threshold).astype(np.int64)
+        if self.kind == "multiclass":
+            return outputs.argmax(axis=1)
+        if len(self.classes) == 1:
+            return np.zeros(len(outputs), dtype=np.int64)
+        return (outputs[:, 0] > threshold).astype(np.int64)
+
+    def decode(self, outputs, threshold):
+        """The labels that outputs (n, n_outputs) speak for."""
+        predicted = self.predicted(outputs, threshold)
         if self.kind != "multilabel-indicator":
             return self.classes[predicted]
         if not self.sparse:
@@ -132,8 +139,8 @@ class Labels:
             return log_softmax(z)
         return log_logistic(np.hstack([-z, z]) if self.kind == "binary" else z)
 
-    def accuracy(self, encoded, probabilities, sample_weight=None):
+    def accuracy(self, encoded, outputs, threshold, sample_weight=None):
         """The fraction (by weight) of rows whose labels are all predicted right."""
-        predicted = self.predicted(probabilities).reshape(encoded.shape)
+        predicted = self.predicted(outputs, threshold).reshape(encoded.shape)
         correct = (predicted == encoded).all(axis=1)
         return float(np.average(correct, weights=sample_weight))

@@ -12,27 +12,100 @@ import numpy as np
 from scipy.optimize import minimize
 
 MIN_ADAPTIVE_RATE = 1e-6
+# Smith and Topin's one-cycle policy with PyTorch's defaults: the part of the training in which the
+# rate rises, and by what it is divided at the beginning and, from there, in the end.
+RISING, FIRST_DIVISOR, LAST_DIVISOR = 0.3, 25.0, 1e4
+# Of cos(x) = sum of (-1)**i x**(2 i) / (2 i)!, enough for x up to pi / 2 in float64.
+COSINE_TERMS = 14
+
+
+def fall(progress):
+    """From 1 to 0 along half a cosine, (1 + cos(pi progress)) / 2.
+
+    By sums and products alone, as the libraries' cosines differ between machines.
+    """
+    # The square of cos(x) with x = pi progress / 2.
+    square = (np.pi / 2 * np.asarray(progress)) ** 2
+    value = np.zeros_like(square)
+    for i in range(COSINE_TERMS, 0, -1):
+        value = -square / ((2 * i - 1) * (2 * i)) * (1.0 + value)
+    return (1.0 + value) ** 2
+
+
+def one_cycle(progress):
+    """The factor of the one-cycle policy, of the highest rate."""
+    first = 1.0 / FIRST_DIVISOR
+    last = first / LAST_DIVISOR
+    rising = 1.0 + (first - 1.0) * fall(np.minimum(progress / RISING, 1.0))
+    falling = last + (1.0 - last) * fall(np.maximum(progress - RISING, 0.0) / (1.0 - RISING))
+    return np.where(progress < RISING, rising, falling)
+
+
+# Schedules that set the rate of every step: factors of the initial rate, of progress in [0, 1].
+STEP_SCHEDULES = {"cosine": fall, "one_cycle": one_cycle}
+EPOCH_SCHEDULES = ("constant", "invscaling", "adaptive")
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A learning-rate schedule of stochastic gradient descent.
+    """A learning-rate schedule.
 
     Parameters
     ----------
-    kind : {"constant", "invscaling", "adaptive"}
-        "invscaling" sets the rate to ``rate / (t + 1) ** power_t`` at the end of an
-        epoch, t being the samples seen so far; "adaptive" divides it by 5 when
-        the epochs stop improving, until it is at most 1e-6.
+    kind : str or callable
+        "constant"; "invscaling", which sets the rate to ``rate / (t + 1) ** power_t`` at
+        the end of an epoch, t being the samples seen so far; "adaptive", which divides it by 5
+        when the epochs stop improving, until it is at most 1e-6; a key of ``STEP_SCHEDULES``;
+        or a function of progress in [0, 1] that returns a factor of ``rate``.
     rate : float
         The initial rate.
     power_t : float
         The exponent of "invscaling".
+    max_epochs : int
+        The epochs in which progress goes from 0 to 1.
+    warmup_fraction : float
+        The part of these in which the rate rises from 0; the schedule has the rest.
     """
 
-    kind: str
+    kind: str | Callable
     rate: float
-    power_t: float
+    power_t: float = 0.5
+    max_epochs: int = 200
+    warmup_fraction: float = 0.0
+
+    def rates(self, optimizer, epoch, n_batches):
+        """Rates of the mini-batches of an epoch, counted from 0; None if all are the optimizer's.
+
+        Raises
+        ------
+        ValueError
+            If the user's function returns anything but a finite number that is not negative.
+        """
+        if self.kind in EPOCH_SCHEDULES and self.warmup_fraction == 0:
+            return None
+        steps = self.max_epochs * n_batches
+        progress = np.minimum((epoch * n_batches + np.arange(n_batches)) / steps, 1.0)
+        rest = np.maximum(progress - self.warmup_fraction, 0.0) / (1.0 - self.warmup_fraction)
+        factors = self._factors(rest)
+        if self.warmup_fraction > 0:
+            # Its first step has a rate already.
+            rising = np.minimum((progress + 1.0 / steps) / self.warmup_fraction, 1.0)
+            factors = np.where(progress < self.warmup_fraction, rising * factors, factors)
+        return optimizer.rate * factors
+
+    def _factors(self, progress):
+        if self.kind in EPOCH_SCHEDULES:
+            return np.ones_like(progress)
+        if not callable(self.kind):
+            return STEP_SCHEDULES[self.kind](progress)
+        factors = np.array([self.kind(value) for value in progress.tolist()], dtype=np.float64)
+        if not np.all((factors >= 0) & (factors < np.inf)):
+            wrong = ~((factors >= 0) & (factors < np.inf))
+            raise ValueError(
+                "learning_rate must return a factor that is finite and >= 0, got "
+                f"{factors[wrong][0]} at progress {progress[wrong][0]:g}."
+            )
+        return factors
 
     def end_epoch(self, optimizer, t):
         """Set the rate of the next epoch; t is the number of samples seen."""
@@ -49,10 +122,10 @@ class Schedule:
         """
         if self.kind != "adaptive":
             return True, "Stopping."
-        if optimizer.learning_rate <= MIN_ADAPTIVE_RATE:
+        if optimizer.rate <= MIN_ADAPTIVE_RATE:
             return True, "Learning rate too small. Stopping."
-        optimizer.learning_rate /= 5.0
-        return False, f"Setting learning rate to {optimizer.learning_rate:f}"
+        optimizer.learning_rate = optimizer.rate / 5.0
+        return False, f"Setting learning rate to {optimizer.rate:f}"
 
 
 @dataclass
@@ -71,8 +144,10 @@ class Progress:
         The highest validation score; -inf where there was none.
     best_params : ndarray of shape (n_params,) or None
         The parameters that had it.
-    losses, scores : list of float
-        Training losses and validation scores of this run's epochs.
+    losses, scores, rates : list of float
+        Training losses, validation scores and last learning rates of this run's epochs.
+    epoch : int
+        Epochs done towards the end of the schedule.
     """
 
     t: int = 0
@@ -82,6 +157,8 @@ class Progress:
     best_params: np.ndarray | None = None
     losses: list = field(default_factory=list)
     scores: list = field(default_factory=list)
+    rates: list = field(default_factory=list)
+    epoch: int = 0
 
     def record_loss(self, loss, tol):
         """Judge an epoch by its training loss. A NaN improves on nothing."""
@@ -113,6 +190,7 @@ class StochasticFit:
     optimizer : Optimizer
     rows : ndarray of int64
         The rows to train on.
+    batch_size : int
     schedule : Schedule
     progress : Progress
     score : callable or None
@@ -125,6 +203,7 @@ class StochasticFit:
     params: np.ndarray
     optimizer: Any
     rows: np.ndarray
+    batch_size: int
     schedule: Schedule
     progress: Progress
     score: Callable | None = None
@@ -157,11 +236,13 @@ class StochasticFit:
     def _run_epochs(self, max_epochs, random_state):
         trainer = self.make_trainer()
         order = self.rows
+        n_batches = -(-len(order) // self.batch_size)
         for epoch in range(1, max_epochs + 1):
             if self.shuffle:
                 # The draw of sklearn.utils.shuffle, applied to the last order.
                 order = order[random_state.permutation(len(order))]
-            loss = float(trainer.train_epoch(order))
+            rates = self.schedule.rates(self.optimizer, self.progress.epoch, n_batches)
+            loss = float(trainer.train_epoch(order, rates))
             self._end_epoch(epoch, loss)
             if not np.isfinite(loss) and not np.isfinite(self.params).all():
                 return "diverged"
@@ -174,6 +255,8 @@ class StochasticFit:
     def _end_epoch(self, epoch, loss):
         progress = self.progress
         progress.losses.append(loss)
+        progress.rates.append(self.optimizer.step_rate)
+        progress.epoch += 1
         progress.t += len(self.rows)
         if self.verbose:
             print(f"Iteration {epoch}, loss = {loss:.8f}")

@@ -157,11 +157,12 @@ def check_regression_target(y, loss):
     y = y.reshape(len(y), -1)
     real = y.dtype if y.dtype in (np.float32, np.float64) else np.float64
     y = np.ascontiguousarray(y, dtype=real)
-    if LOSSES[loss].domain == "y >= 0" and y.min() < 0:
+    domain = LOSSES[loss].domain
+    if (domain == "y >= 0" and y.min() < 0) or (domain == "y > 0" and y.min() <= 0):
         raise ValueError(
             f"Some value(s) of y are out of the valid range of the loss {loss!r}: "
-            f"it requires y >= 0, and the smallest value is {y.min()}. "
-            "Use loss='squared_error' for a target that can be negative."
+            f"it requires {domain}, and the smallest value is {y.min()}. "
+            "Use loss='squared_error' for a target of any sign."
         )
     return y
 

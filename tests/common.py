@@ -156,3 +156,20 @@ def run_python(code, *arguments, timeout=300, **variables):
     )
     assert process.returncode == 0, process.stdout + process.stderr
     return json.loads(process.stdout.splitlines()[-1])
+
+
+# Parameters that scikit-learn's estimators do not have, with their defaults.
+OWN_PARAMETERS = {
+    "l1_ratio": 0.0,
+    "dropout": 0.0,
+    "input_dropout": 0.0,
+    "max_grad_norm": None,
+    "warmup_fraction": 0.0,
+    "weight_init": "auto",
+    "dtype": "auto",
+    "n_jobs": None,
+}
+OWN_OF_EACH = {
+    fastnn.MLPClassifier: OWN_PARAMETERS | {"loss": "log_loss", "label_smoothing": 0.0},
+    fastnn.MLPRegressor: OWN_PARAMETERS | {"huber_delta": 1.35, "quantile": 0.5},
+}

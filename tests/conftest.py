@@ -21,3 +21,7 @@ def _restore_sklearn_config():
     """Undo what a test does to scikit-learn's global configuration."""
     with sklearn.config_context():
         yield
+
+
+# A program for where PyTorch is.
+collect_ignore = ["recordings/record.py"]

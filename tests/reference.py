@@ -9,34 +9,68 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
-from scipy.special import expit, xlogy
+from scipy.special import erf, expit, log_softmax, xlogy
 
 from fastnn import backends
+from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import (
     BETA_1,
     BETA_2,
     CURRENT,
+    DECAY,
     EPSILON,
     MOMENTUM,
+    MOMENTUM_POWER,
+    MOMENTUM_PRODUCT,
     POWER_1,
     POWER_2,
-    RATE,
+    STEP_RATE,
+    STEPS,
 )
 from fastnn.network import Data
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def normal_cdf(z):
+    return (1 + erf(z / np.sqrt(2))) / 2
+
+
+def softplus(z):
+    return np.logaddexp(0, z)
+
+
+def elu(z):
+    return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
+
 
 HIDDEN_ACTIVATIONS = {
     "identity": lambda z: z,
     "logistic": expit,
     "tanh": np.tanh,
     "relu": lambda z: np.maximum(z, 0),
+    "softplus": softplus,
+    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
+    "elu": elu,
+    "selu": lambda z: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * elu(z)),
+    "gelu": lambda z: z * normal_cdf(z),
+    "silu": lambda z: z * expit(z),
+    "mish": lambda z: z * np.tanh(softplus(z)),
 }
 
-# The derivative at z, as a function of the output a.
+# The derivatives at z.
 HIDDEN_GRADIENTS = {
     "identity": np.ones_like,
-    "logistic": lambda a: a * (1 - a),
-    "tanh": lambda a: 1 - a * a,
-    "relu": lambda a: (a != 0).astype(a.dtype),
+    "logistic": lambda z: expit(z) * expit(-z),
+    "tanh": lambda z: 1 - np.tanh(z) ** 2,
+    "relu": lambda z: z > 0,
+    "softplus": expit,
+    "leaky_relu": lambda z: np.where(z < 0, 0.01, 1.0),
+    "elu": lambda z: np.where(z < 0, np.exp(np.minimum(z, 0)), 1.0),
+    "selu": lambda z: SELU_SCALE * np.where(z < 0, SELU_ALPHA * np.exp(np.minimum(z, 0)), 1.0),
+    "gelu": lambda z: normal_cdf(z) + z * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi),
+    "silu": lambda z: expit(z) * (1 + z * expit(-z)),
+    "mish": lambda z: np.tanh(softplus(z)) + z * expit(z) / np.cosh(softplus(z)) ** 2,
 }
 
 
@@ -59,82 +93,198 @@ def batch_of(X, rows, dtype):
     return batch.astype(dtype) if sparse.issparse(batch) else np.array(batch, dtype=dtype)
 
 
-def activations_of(network, params, batch):
-    """Activations of every layer, from the batch to the raw output z."""
-    layers = [batch]
+def activations_of(network, params, batch, masks=None):
+    """Activations of every layer from the batch on, and the z of every layer but that.
+
+    ``masks`` are factors of the activations, for the batch and every hidden layer.
+    """
+    if masks is not None:
+        batch = batch.multiply(masks[0]).tocsr() if sparse.issparse(batch) else batch * masks[0]
+    activations, inputs = [batch], []
     coefs, intercepts = network.coefs(params), network.intercepts(params)
-    for i, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
-        z = np.asarray(layers[-1] @ coef) + intercept
-        hidden = i < len(coefs) - 1
-        layers.append(HIDDEN_ACTIVATIONS[network.activation](z) if hidden else z)
-    return layers
+    names = [*network.activations, "identity"]
+    for i, (coef, intercept, name) in enumerate(zip(coefs, intercepts, names, strict=True)):
+        inputs.append(np.asarray(activations[-1] @ coef) + intercept)
+        activation = HIDDEN_ACTIVATIONS[name](inputs[-1])
+        if masks is not None and i < len(coefs) - 1:
+            activation = activation * masks[i + 1]
+        activations.append(activation.astype(params.dtype))
+    return activations, inputs
 
 
-def one_hot(network, y, dtype):
+def mixed(x, shifts, factors):
+    """The finaliser of a hash: x ^= x >> shift; x *= factor, in turn."""
+    for i, shift in enumerate(shifts):
+        x = x ^ (x >> x.dtype.type(shift))
+        if i < len(factors):
+            x = x * x.dtype.type(factors[i])
+    return x
+
+
+def dropout_masks(network, regularization, step, n_rows):
+    """Factors (n_rows, n) for the batch and every hidden layer: 0, or 1 / (1 - rate)."""
+    masks = []
+    with np.errstate(over="ignore"):
+        for layer, rate in enumerate(regularization.dropout):
+            key = np.uint64(0)
+            for value in (regularization.seed, step, layer):
+                key = (key ^ np.uint64(value)) + np.uint64(0x9E3779B97F4A7C15)
+                key = mixed(key, (30, 27, 31), (0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+            shape = (n_rows, network.layer_units[layer])
+            places = np.arange(shape[0] * shape[1], dtype=np.uint32).reshape(shape)
+            bits = places * np.uint32(0x9E3779B9)
+            for half in (key & np.uint64(0xFFFFFFFF), key >> np.uint64(32)):
+                bits = mixed(bits ^ np.uint32(half), (16, 15, 16), (0x7FEB352D, 0x846CA68B))
+            masks.append((bits >= round(rate * 2**32)) / (1 - rate))
+    return masks
+
+
+def targets_of(network, y, dtype):
     """Targets (n, n_outputs) of ``dtype``; class indices become indicators."""
-    if network.loss == "log_loss":
-        return (y == np.arange(network.layer_units[-1])).astype(dtype)
-    return y.astype(dtype)
+    coupled = LOSSES[network.loss].coupled
+    y = (y == np.arange(network.layer_units[-1]) if coupled else y).astype(dtype)
+    if LOSSES[network.loss].parameter == "label_smoothing":
+        part = network.loss_parameter
+        y = y * (1 - part) + part / (y.shape[1] if coupled else 2)
+    return y
 
 
-def loss_of_rows(loss, y, prediction):
-    """The loss of each row (n,), from targets and predictions (n, n_outputs)."""
-    eps = np.finfo(prediction.dtype).eps
-    if loss == "log_loss":
-        return -xlogy(y, np.clip(prediction, eps, 1 - eps)).sum(axis=1)
-    if loss == "binary_log_loss":
-        p = np.clip(prediction, eps, 1 - eps)
-        return -(xlogy(y, p) + xlogy(1 - y, 1 - p)).sum(axis=1)
-    if loss == "squared_error":
-        return 0.5 * ((y - prediction) ** 2).mean(axis=1)
-    if loss == "poisson":
-        return (xlogy(y, y / prediction) - y + prediction).sum(axis=1)
-    raise KeyError(loss)
+def loss_of_rows(network, y, z):
+    """The loss of each row (n,), from targets and raw predictions (n, n_outputs)."""
+    loss, p = network.loss, network.loss_parameter
+    eps = np.finfo(z.dtype).eps
+    # In float64, as logarithms of rounded probabilities are far off.
+    y, z = y.astype(np.float64), z.astype(np.float64)
+    prediction = OUTPUT_ACTIVATIONS[network.out_activation](z)
+
+    def clipped(log_loss):
+        return np.clip(log_loss, -np.log1p(-eps), -np.log(eps))
+
+    r = prediction - y
+    sign = 2 * y - 1
+    if loss == "multiclass_hinge":
+        others = np.where(y == 1, -np.inf, z).max(axis=1)
+        return np.maximum(0, 1 + others - z[y == 1])
+    formulas = {
+        "log_loss": lambda: y * clipped(-log_softmax(z, axis=1)),
+        "smoothed_log_loss": lambda: -y * log_softmax(z, axis=1),
+        "softmax_squared_error": lambda: r**2 / 2,
+        "binary_log_loss": lambda: clipped(softplus(-sign * z)),
+        "smoothed_binary_log_loss": lambda: softplus(z) - y * z,
+        "binary_squared_error": lambda: r**2 / 2,
+        "binary_hinge": lambda: np.maximum(0, 1 - sign * z),
+        "squared_error": lambda: r**2 / 2,
+        "absolute_error": lambda: abs(r),
+        "huber": lambda: np.where(abs(r) <= p, r**2 / 2, p * (abs(r) - p / 2)),
+        "quantile": lambda: np.maximum(-p * r, (1 - p) * r),
+        "poisson": lambda: xlogy(y, y / prediction) - y + prediction,
+        "gamma": lambda: -np.log(y / prediction) + y / prediction - 1,
+    }
+    terms = formulas[loss]()
+    return terms.mean(axis=1) if LOSSES[loss].mean_over_outputs else terms.sum(axis=1)
 
 
-def loss_and_gradient(network, params, batch, y, sample_weight, alpha):
-    """Mean loss with L2 penalty, and its gradient (n_params,), of one batch."""
+def delta_of(network, y, z):
+    """The derivatives (n, n_outputs) with respect to z, of the sum over the outputs."""
+    loss, p = network.loss, network.loss_parameter
+    prediction = OUTPUT_ACTIVATIONS[network.out_activation](z)
+    r = prediction - y
+    sign = 2 * y - 1
+    if loss == "multiclass_hinge":
+        others = np.where(y == 1, -np.inf, z)
+        other = others.argmax(axis=1)[:, None] == np.arange(z.shape[1])
+        return (other - y) * (1 + others.max(axis=1) - z[y == 1] > 0)[:, None]
+    formulas = {
+        "softmax_squared_error": lambda: prediction * (r - (r * prediction).sum(1, keepdims=True)),
+        "binary_squared_error": lambda: r * prediction * (1 - prediction),
+        "binary_hinge": lambda: -sign * (sign * z <= 1),
+        "absolute_error": lambda: np.sign(r),
+        "huber": lambda: np.clip(r, -p, p),
+        "quantile": lambda: np.where(r > 0, 1 - p, -p),
+        "gamma": lambda: 1 - y / prediction,
+    }
+    return formulas.get(loss, lambda: r)()
+
+
+def loss_and_gradient(network, params, batch, y, sample_weight, alpha, alpha_1=0.0, masks=None):
+    """Mean loss with L2 and L1 penalty, and its gradient (n_params,), of one batch."""
     dtype = params.dtype
-    layers = activations_of(network, params, batch)
-    y = one_hot(network, y, dtype)
-    prediction = OUTPUT_ACTIVATIONS[network.out_activation](layers[-1])
+    layers, inputs = activations_of(network, params, batch, masks)
+    y = targets_of(network, y, dtype)
     weight = np.ones(len(y), dtype) if sample_weight is None else sample_weight.astype(dtype)
     weight_sum = weight.sum()
 
     coefs = network.coefs(params)
-    loss = (weight * loss_of_rows(network.loss, y, prediction)).sum() / weight_sum
+    loss = (weight * loss_of_rows(network, y, inputs[-1])).sum() / weight_sum
     loss += 0.5 * alpha * sum((coef**2).sum() for coef in coefs) / weight_sum
+    loss += alpha_1 * sum(abs(coef).sum() for coef in coefs) / weight_sum
 
     gradient = np.empty_like(params)
     coef_gradients, intercept_gradients = network.coefs(gradient), network.intercepts(gradient)
-    delta = (prediction - y) * weight[:, None]
+    delta = delta_of(network, y, inputs[-1]) * weight[:, None]
     for i in reversed(range(len(coefs))):
-        coef_gradients[i][...] = (layers[i].T @ delta + alpha * coefs[i]) / weight_sum
+        penalty = alpha * coefs[i] + alpha_1 * np.sign(coefs[i])
+        coef_gradients[i][...] = (layers[i].T @ delta + penalty) / weight_sum
         intercept_gradients[i][...] = delta.sum(axis=0) / weight_sum
         if i > 0:
-            slope = HIDDEN_GRADIENTS[network.activation](layers[i])
-            delta = (delta @ coefs[i].T) * slope
+            slope = HIDDEN_GRADIENTS[network.activations[i - 1]](inputs[i - 1])
+            if masks is not None:
+                slope = slope * masks[i]
+            delta = ((delta @ coefs[i].T) * slope).astype(dtype)
     return float(loss), gradient
 
 
-def take_step(optimizer, params, gradient):
+def take_step(network, optimizer, params, gradient):
     """One optimizer step, in place on params and on the optimizer's state."""
-    state, slots = optimizer.state, optimizer.slots
-    rate = float(state[RATE])
-    if optimizer.rule_name == "adam":
-        beta_1, beta_2 = float(state[BETA_1]), float(state[BETA_2])
-        state[POWER_1] *= beta_1
-        state[POWER_2] *= beta_2
-        rate *= float(np.sqrt(1 - state[POWER_2]) / (1 - state[POWER_1]))
+    state, slots, rule = optimizer.state, optimizer.slots, optimizer.rule_name
+    rate, decay, momentum, beta_1, beta_2, epsilon = (
+        float(state[place]) for place in (STEP_RATE, DECAY, MOMENTUM, BETA_1, BETA_2, EPSILON)
+    )
+    state[CURRENT] = rate
+    if rule in ("sgd", "nesterov"):
+        slots[0] = momentum * slots[0] - rate * gradient
+        params += momentum * slots[0] - rate * gradient if rule == "nesterov" else slots[0]
+        return
+    state[POWER_1] *= beta_1
+    state[POWER_2] *= beta_2
+    if rule in ("adamw", "lion"):
+        params[: network.n_weights] *= 1 - rate * decay
+    if rule == "lion":
+        params -= rate * np.sign(beta_1 * slots[0] + (1 - beta_1) * gradient)
+        slots[0] = beta_2 * slots[0] + (1 - beta_2) * gradient
+    elif rule == "adagrad":
+        slots[0] += gradient**2
+        params -= rate * gradient / (np.sqrt(slots[0]) + epsilon)
+    elif rule == "rmsprop":
+        slots[0] = beta_2 * slots[0] + (1 - beta_2) * gradient**2
+        params -= rate * gradient / (np.sqrt(slots[0]) + epsilon)
+    elif rule == "adadelta":
+        slots[0] = beta_2 * slots[0] + (1 - beta_2) * gradient**2
+        change = np.sqrt(slots[1] + epsilon) / np.sqrt(slots[0] + epsilon) * gradient
+        slots[1] = beta_2 * slots[1] + (1 - beta_2) * change**2
+        params -= rate * change
+    else:
         slots[0] = beta_1 * slots[0] + (1 - beta_1) * gradient
         slots[1] = beta_2 * slots[1] + (1 - beta_2) * gradient**2
-        params -= rate * slots[0] / (np.sqrt(slots[1]) + float(state[EPSILON]))
-    else:
-        momentum = float(state[MOMENTUM])
-        slots[0] = momentum * slots[0] - rate * gradient
-        nesterov = optimizer.rule_name == "nesterov"
-        params += momentum * slots[0] - rate * gradient if nesterov else slots[0]
-    state[CURRENT] = rate
+        mean, square = slots[0] / float(1 - state[POWER_1]), slots[1] / float(1 - state[POWER_2])
+        if rule == "adam":
+            # scikit-learn adds epsilon to the root of the uncorrected square.
+            corrected = float(np.sqrt(1 - state[POWER_2]) / (1 - state[POWER_1]))
+            state[CURRENT] = rate * corrected
+            params -= rate * corrected * slots[0] / (np.sqrt(slots[1]) + epsilon)
+        elif rule == "adamw":
+            params -= rate * mean / (np.sqrt(square) + epsilon)
+        elif rule == "nadam":
+            state[MOMENTUM_POWER] *= 0.96**0.004
+            now = beta_1 * (1 - 0.5 * float(state[MOMENTUM_POWER]))
+            later = beta_1 * (1 - 0.5 * float(state[MOMENTUM_POWER]) * 0.96**0.004)
+            state[MOMENTUM_PRODUCT] *= now
+            product = float(state[MOMENTUM_PRODUCT])
+            ahead = later / (1 - product * later) * slots[0]
+            ahead += (1 - now) / (1 - product) * gradient
+            params -= rate * ahead / (np.sqrt(square) + epsilon)
+        else:
+            raise KeyError(rule)
 
 
 @dataclass
@@ -143,24 +293,41 @@ class ReferenceTrainer:
     params: np.ndarray
     data: Data
     optimizer: object
-    alpha: float
+    regularization: object
     batch_size: int
 
-    def train_epoch(self, order):
-        y, sample_weight = self.data.y, self.data.sample_weight
+    def train_epoch(self, order, rates=None):
         total = 0.0
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
-            weight = None if sample_weight is None else sample_weight[rows]
-            if weight is not None and weight.sum() == 0:
-                continue
-            batch = batch_of(self.data.X, rows, self.params.dtype)
-            loss, gradient = loss_and_gradient(
-                self.network, self.params, batch, y[rows], weight, self.alpha
-            )
-            take_step(self.optimizer, self.params, gradient)
-            total += loss * len(rows)
+        for batch, start in enumerate(range(0, len(order), self.batch_size)):
+            rate = self.optimizer.rate if rates is None else rates[batch]
+            total += self.train_batch(order[start : start + self.batch_size], rate)
         return total / len(order)
+
+    def train_batch(self, rows, rate):
+        """Take one step; return the loss times the rows."""
+        regularization, state = self.regularization, self.optimizer.state
+        masks = None
+        if regularization.has_dropout:
+            state[STEPS] += 1
+            masks = dropout_masks(self.network, regularization, int(state[STEPS]), len(rows))
+        weights = self.data.sample_weight
+        weight = None if weights is None else weights[rows]
+        if weight is not None and weight.sum() == 0:
+            return 0.0
+        alpha_1 = regularization.alpha * regularization.l1_ratio
+        # Decay that is decoupled is no part of the loss.
+        alpha = 0.0 if self.optimizer.rule.decoupled else regularization.alpha - alpha_1
+        state[STEP_RATE] = rate
+        loss, gradient = loss_and_gradient(
+            self.network, self.params, batch_of(self.data.X, rows, self.params.dtype),
+            self.data.y[rows], weight, alpha, alpha_1, masks,
+        )  # fmt: skip
+        if regularization.max_grad_norm is not None:
+            gradient *= min(
+                1.0, regularization.max_grad_norm / max(np.linalg.norm(gradient), 1e-300)
+            )
+        take_step(self.network, self.optimizer, self.params, gradient)
+        return loss * len(rows)
 
 
 @dataclass
@@ -169,9 +336,9 @@ class ReferenceBackend:
 
     calls: list = field(default_factory=list)
 
-    def trainer(self, network, params, data, optimizer, *, alpha, batch_size):
+    def trainer(self, network, params, data, optimizer, *, regularization, batch_size):
         self.calls.append("trainer")
-        return ReferenceTrainer(network, params, data, optimizer, alpha, int(batch_size))
+        return ReferenceTrainer(network, params, data, optimizer, regularization, int(batch_size))
 
     def objective(self, network, data, *, alpha, dtype):
         self.calls.append("objective")
@@ -187,7 +354,8 @@ class ReferenceBackend:
 
     def forward(self, network, params, X, *, rows=None, link=True, kept=None):
         self.calls.append("forward")
-        z = activations_of(network, params, batch_of(X, rows, params.dtype))[-1]
+        _, inputs = activations_of(network, params, batch_of(X, rows, params.dtype))
+        z = inputs[-1]
         return OUTPUT_ACTIVATIONS[network.out_activation](z) if link else z
 
 
@@ -199,19 +367,19 @@ class Recorder(ReferenceBackend):
         self.error, self.epoch, self.scores = error, epoch, scores
         self.data, self.params, self.rows, self.orders = None, None, None, []
 
-    def trainer(self, network, params, data, optimizer, *, alpha, batch_size):
+    def trainer(self, network, params, data, optimizer, *, regularization, batch_size):
         self.data, self.params = data, params
         recorder = self
 
         class FailingTrainer(ReferenceTrainer):
-            def train_epoch(self, order):
+            def train_epoch(self, order, rates=None):
                 recorder.orders.append(order)
-                loss = super().train_epoch(order)
+                loss = super().train_epoch(order, rates)
                 if recorder.error is not None and len(recorder.orders) == recorder.epoch:
                     raise recorder.error
                 return loss
 
-        return FailingTrainer(network, params, data, optimizer, alpha, batch_size)
+        return FailingTrainer(network, params, data, optimizer, regularization, batch_size)
 
     def objective(self, network, data, *, alpha, dtype):
         self.data = data

@@ -11,13 +11,14 @@ PACKAGE = Path(fastnn.__file__).parent
 KERNELS = PACKAGE / "kernels"
 # Each module may import those above it in its list, and no other of fastnn's.
 KERNELS_ORDER = [
-    "activations", "losses", "optimizers", "cache", "jit", "simd", "atomics", "elementary",
-    "matmul", "units", "catalog", "threads", "plan", "pace", "passes", "prediction", "cpu",
+    "activations", "losses", "optimizers", "cache", "jit", "simd", "atomics", "random",
+    "elementary", "matmul", "units", "catalog", "threads", "plan", "pace", "passes", "prediction",
+    "trainer", "cpu", "perceptron",
 ]  # fmt: skip
 REGISTRIES = ("activations", "losses", "optimizers")
 # The rows of the package above the kernels. backends may import kernels.cpu, network and training
 # only the registries; only the estimators' row, what serves it and what uses it knows scikit-learn.
-BELOW_SCIKIT_LEARN = ("network", "backends", "training")
+BELOW_SCIKIT_LEARN = ("initializers", "network", "backends", "training")
 
 
 def imports(path):

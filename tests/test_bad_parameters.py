@@ -47,8 +47,16 @@ IMPOSSIBLE = {
     "loss": ["mae", None],
     "dtype": ["float16", "int64", None, 32],
     "n_jobs": [0, 1.5, "all"],
+    "l1_ratio": [-0.1, 1.1, np.nan],
+    "dropout": [-0.1, 1, "half", None],
+    "input_dropout": [-0.1, 1, None, [0.1]],
+    "max_grad_norm": [0, -1, "x", np.inf],
+    "warmup_fraction": [-0.1, 1, None],
+    "weight_init": ["ones", "zeros", None],
+    "label_smoothing": [-0.1, 1, None],
+    "huber_delta": [0, -1, np.inf],
+    "quantile": [0, 1, None],
 }
-OWN = ("dtype", "n_jobs")
 
 
 def test_impossible_values_cover_every_parameter():
@@ -70,14 +78,16 @@ def test_impossible_parameter(problem, name, value):
     X, y = make_problem(problem)
     ours = estimator_for(problem, **PARAMS)
     theirs = scikit_learn_twin(ours)
-    if name not in OWN:
+    if name in theirs.get_params():
         theirs.set_params(**{name: value})
     ours.fit(X, y)
     good = getattr(ours, name)
     says = rf"(?s)'{name}'.*{type(ours).__name__} must be .* Got {re.escape(repr(value))} instead"
+    if (name, value) == ("weight_init", "zeros"):
+        says = "'weight_init' parameter of .* cannot be 'zeros'"
     with left_as_it_was(ours, X, y):
         ours.set_params(**{name: value})
-        if name in OWN:
+        if name not in theirs.get_params():
             with pytest.raises(InvalidParameterError, match=says):
                 ours.fit(X, y)
         else:
@@ -103,6 +113,28 @@ def test_impossible_hidden_layer_sizes(sizes, problem):
             lambda: ours.fit(X, y), lambda: theirs.fit(X, y), "hidden_layer_sizes must be"
         )
         ours.set_params(**PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("activation", ["relu", "tanh"], "activation has 2 entries, but .* 1 hidden"),
+        ("activation", ["no such"], "must be one of .*; got 'no such' in it"),
+        ("activation", [3], "must be one of .*; got 3 in it"),
+        ("dropout", [0.1, 0.1], "dropout has 2 entries, but .* 1 hidden"),
+        ("dropout", [1.0], r"dropout must be a number in \[0, 1\), or .*; got \[1.0\]"),
+        ("dropout", ["half"], "dropout must be a number"),
+    ],
+)
+@both_kinds
+def test_impossible_sequence(name, value, says, problem):
+    X, y = make_problem(problem)
+    model = estimator_for(problem, **PARAMS).fit(X, y)
+    with left_as_it_was(model, X, y):
+        good = getattr(model, name)
+        with pytest.raises(ValueError, match=says):
+            model.set_params(**{name: value}).fit(X, y)
+        model.set_params(**{name: good})
 
 
 @pytest.mark.parametrize("fraction", [0, 0.01, 0.99])

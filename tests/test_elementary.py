@@ -1,7 +1,8 @@
-"""exp, log, log1p and tanh of the kernels: accuracy against long double, and the edges."""
+"""exp, log, log1p, tanh and the like of the kernels: how accurate they are, and the edges."""
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from fastnn.kernels import elementary, jit
 
@@ -47,6 +48,23 @@ def test_accuracy(name, precision):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
+def test_accuracy_of_expm1_negative(precision):
+    rng = np.random.default_rng(0)
+    x = -np.exp(rng.uniform(-20, 4, 20_000)).astype(precision)
+    exact = np.expm1(x.astype(np.longdouble))
+    error = np.abs(apply("expm1_negative", x) - exact) / np.spacing(np.abs(exact.astype(precision)))
+    assert error.max() <= 4
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("float32", 4e-6), ("float64", 8e-15)])
+def test_accuracy_of_the_normal_distribution(precision, bound):
+    """Relative, in the lower tail too."""
+    x = np.linspace(-5, 8, 20_001).astype(precision)
+    exact = ndtr(x.astype(np.float64))
+    np.testing.assert_allclose(apply("normal_cdf", x), exact, rtol=bound)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     ("name", "x", "expected"),
     [
@@ -54,6 +72,8 @@ def test_accuracy(name, precision):
         ("log", [np.nan, np.inf, 0, -1, 1], [np.nan, np.inf, -np.inf, np.nan, 0]),
         ("log1p", [np.nan, np.inf, 0, -1, -2], [np.nan, np.inf, 0, -np.inf, np.nan]),
         ("tanh", [np.nan, np.inf, -np.inf, 0, 50, -50], [np.nan, 1, -1, 0, 1, -1]),
+        ("expm1_negative", [np.nan, -np.inf, -50, 0, 1, np.inf], [np.nan, -1, -1, 0, 0, 0]),
+        ("normal_cdf", [np.nan, np.inf, -np.inf, 50, -50], [np.nan, 1, 0, 1, 0]),
     ],
 )
 def test_edges(name, x, expected, precision):

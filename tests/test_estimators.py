@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 import fastnn
 from common import (
     ESTIMATORS,
+    OWN_OF_EACH,
     PROBLEMS,
     SCIKIT_LEARN,
     assert_same_model,
@@ -50,15 +51,24 @@ CHANGED = {
     "epsilon": 1e-6,
     "n_iter_no_change": 5,
     "max_fun": 100,
+    "l1_ratio": 0.5,
+    "dropout": [0.5],
+    "input_dropout": 0.1,
+    "max_grad_norm": 1.0,
+    "warmup_fraction": 0.2,
 }
+ALWAYS = {"power_t", "validation_fraction", "max_fun"}
 IGNORED = {
     "lbfgs": set(CHANGED) - {"max_fun"},
-    "sgd": {"power_t", "validation_fraction", "beta_1", "beta_2", "epsilon", "max_fun"},
-    "adam": {
-        "learning_rate", "power_t", "momentum", "nesterovs_momentum", "validation_fraction",
-        "max_fun",
-    },
-}  # fmt: skip
+    "sgd": ALWAYS | {"beta_1", "beta_2", "epsilon"},
+    "adam": ALWAYS | {"momentum", "nesterovs_momentum"},
+    "adamw": ALWAYS | {"momentum", "nesterovs_momentum"},
+    "nadam": ALWAYS | {"momentum", "nesterovs_momentum"},
+    "lion": ALWAYS | {"momentum", "nesterovs_momentum", "epsilon"},
+    "rmsprop": ALWAYS | {"momentum", "nesterovs_momentum", "beta_1"},
+    "adadelta": ALWAYS | {"momentum", "nesterovs_momentum", "beta_1"},
+    "adagrad": ALWAYS | {"momentum", "nesterovs_momentum", "beta_1", "beta_2"},
+}
 
 
 def user_warnings(fit, *args):
@@ -371,7 +381,7 @@ def test_signature_is_that_of_scikit_learn(Estimator):
     ours = list(inspect.signature(Estimator).parameters.values())
     theirs = list(inspect.signature(SCIKIT_LEARN[Estimator]).parameters.values())
     assert ours[: len(theirs)] == theirs
-    assert {p.name: p.default for p in ours[len(theirs) :]} == {"dtype": "auto", "n_jobs": None}
+    assert {p.name: p.default for p in ours[len(theirs) :]} == OWN_OF_EACH[Estimator]
     assert all(p.kind is p.KEYWORD_ONLY for p in ours[len(theirs) :])
     for name in ("fit", "partial_fit", "predict", "predict_proba", "score"):
         if hasattr(Estimator, name):

@@ -159,11 +159,11 @@ def call_lane_sum(x, n):
     return add_lanes(x, 0, n)  # noqa: F821
 
 
-def lane_sum(x, squares=False):
-    """The kernels' sum of x (n,), or of its squares."""
+def lane_sum(x, of="values"):
+    """The kernels' sum of x (n,), or of its squares or sizes."""
     precision = x.dtype.name
-    add = simd.make_lane_sum(precision, squares=squares)
-    name = f"test_lane_sum_{precision}_{squares}"
+    add = simd.make_lane_sum(precision, of=of)
+    name = f"test_lane_sum_{precision}_{of}"
     return jit.bind(call_lane_sum, name, from_python=True, add_lanes=add)(x, len(x))
 
 
@@ -178,4 +178,5 @@ def test_lane_sum_has_sixteen_lanes(precision, n):
     while len(lanes) > 1:
         lanes = lanes[: len(lanes) // 2] + lanes[len(lanes) // 2 :]
     assert lane_sum(x) == lanes[0]
-    np.testing.assert_allclose(lane_sum(x, squares=True), (x * x).sum(), rtol=1e-5)
+    np.testing.assert_allclose(lane_sum(x, "squares"), (x * x).sum(), rtol=1e-5)
+    np.testing.assert_allclose(lane_sum(x, "sizes"), np.abs(x).sum(), rtol=1e-5)

@@ -14,7 +14,14 @@ import pytest
 import sklearn.base
 
 import fastnn
-from common import ESTIMATORS, fitted_attributes, make_problem, run_python, scikit_learn_twin
+from common import (
+    ESTIMATORS,
+    OWN_OF_EACH,
+    fitted_attributes,
+    make_problem,
+    run_python,
+    scikit_learn_twin,
+)
 
 PACKAGE = Path(fastnn.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -127,7 +134,7 @@ def test_signatures(Estimator, name):
 def test_own_parameters(Estimator):
     theirs = scikit_learn_twin(Estimator()).get_params()
     own = {k: v for k, v in Estimator().get_params().items() if k not in theirs}
-    assert own == {"dtype": "auto", "n_jobs": None}
+    assert own == OWN_OF_EACH[Estimator]
     assert isinstance(Estimator(), sklearn.base.BaseEstimator)
 
 

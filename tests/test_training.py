@@ -1,15 +1,27 @@
 """Schedules, stopping and best weights, on scripted trainers and by scikit-learn's own rules."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import sklearn.neural_network
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import rosen, rosen_der
 from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 from sklearn.utils import shuffle
 
 from fastnn.kernels.optimizers import Optimizer
-from fastnn.training import Progress, Schedule, StochasticFit, minimize_lbfgs
+from fastnn.training import (
+    EPOCH_SCHEDULES,
+    RISING,
+    Progress,
+    Schedule,
+    StochasticFit,
+    fall,
+    minimize_lbfgs,
+    one_cycle,
+)
 
 EPOCHS = np.arange(1.0, 21.0)
 # Losses, or scores with the sign turned, of twenty epochs.
@@ -26,9 +38,10 @@ class ScriptedTrainer:
     """Gives the losses it is told to, or raises them; params[0] counts its epochs."""
 
     def __init__(self, params, losses):
-        self.params, self.losses, self.orders = params, iter(losses), []
+        self.params, self.losses, self.orders, self.rates = params, iter(losses), [], []
 
-    def train_epoch(self, order):
+    def train_epoch(self, order, rates=None):
+        self.rates.append(rates)
         self.orders.append(order.copy())
         loss = next(self.losses)
         if isinstance(loss, BaseException):
@@ -53,6 +66,7 @@ def scripted_fit(losses, scores=None, **settings):
         params,
         settings.pop("optimizer", sgd()),
         rows=settings.pop("rows", np.arange(5)),
+        batch_size=settings.pop("batch_size", 2),
         schedule=settings.pop("schedule", Schedule("constant", 0.1, 0.5)),
         progress=settings.pop("progress", Progress()),
         score=None if scores is None else lambda params: next(script),
@@ -182,7 +196,7 @@ def test_interrupted_inside_the_first_epoch_keeps_what_it_learned():
     """Before there is a validation score, the weights are those reached so far."""
     fit, trainer = scripted_fit([], [])
 
-    def learn_and_raise(order):
+    def learn_and_raise(order, rates):
         fit.params[0] = 0.5
         raise KeyboardInterrupt
 
@@ -313,3 +327,59 @@ def test_lbfgs_interrupted_is_at_the_last_iteration(n_calls):
     else:
         assert 0 < result.n_iter < n_calls
         assert result.loss == rosen(result.params) == min(values)
+
+
+RECORDED = json.loads((Path(__file__).parent / "recordings" / "schedules.json").read_text())
+
+
+def test_cosine_is_that_of_pytorch():
+    progress = np.arange(50) / 50
+    assert_allclose(
+        fall(progress), RECORDED["cosine_annealing"]["factors"][:50], rtol=0, atol=1e-14
+    )
+    assert fall(0.0) == 1.0
+    assert abs(fall(1.0)) < 1e-30
+
+
+def test_one_cycle_is_that_of_pytorch():
+    """PyTorch's highest rate is in step 0.3 * 50 - 1, the last is step 49."""
+    steps = np.arange(50.0)
+    progress = np.where(steps < 14, RISING * steps / 14, RISING + 0.7 * (steps - 14) / 35)
+    assert_allclose(one_cycle(progress), RECORDED["one_cycle"]["factors"], rtol=1e-12)
+
+
+def test_rates_within_epochs():
+    """The rate of every step follows the progress of the whole training."""
+    schedule = Schedule(lambda progress: 1 - progress, 0.5, max_epochs=3)
+    fit, trainer = scripted_fit([3.0, 2.0, 1.0], schedule=schedule, optimizer=sgd(0.5))
+    fit.run(3, np.random.RandomState(0))
+    assert_allclose(np.concatenate(trainer.rates), 0.5 * (1 - np.arange(9) / 9))
+
+
+@pytest.mark.parametrize("kind", EPOCH_SCHEDULES)
+def test_rates_of_epochs_are_the_optimizers(kind):
+    fit, trainer = scripted_fit([1.0] * 2, schedule=Schedule(kind, 0.1, 0.5))
+    fit.run(2, np.random.RandomState(0))
+    assert trainer.rates == [None, None]
+
+
+@pytest.mark.parametrize("kind", ["constant", "cosine"])
+def test_warmup(kind):
+    """The rate rises to the first of the schedule, which has the rest of the training."""
+    schedule = Schedule(kind, 1.0, max_epochs=10, warmup_fraction=0.2)
+    rates = np.concatenate([schedule.rates(sgd(1.0), epoch, 5) for epoch in range(10)])
+    assert_allclose(rates[:10], np.arange(1, 11) / 10)
+    rest = np.arange(40) / 40
+    assert_allclose(rates[10:], fall(rest) if kind == "cosine" else np.ones(40), atol=1e-15)
+
+
+def test_progress_ends_at_one():
+    schedule = Schedule("cosine", 1.0, max_epochs=2)
+    assert_array_equal(schedule.rates(sgd(1.0), 7, 3), fall(np.ones(3)))
+
+
+@pytest.mark.parametrize("factor", [-0.5, np.nan, np.inf])
+def test_a_factor_that_is_none(factor):
+    schedule = Schedule(lambda progress: factor, 1.0)
+    with pytest.raises(ValueError, match="finite and >= 0, got .* at progress 0"):
+        schedule.rates(sgd(1.0), 0, 3)

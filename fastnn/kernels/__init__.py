@@ -7,7 +7,8 @@
   one precision, compiled as a C callback and known by its address.
 - ``simd``: LLVM intrinsics: the register tile of the matmul, fma, sums with fixed lanes.
 - ``atomics``: words that threads share, and waiting for them.
-- ``elementary``: exp, log, log1p and tanh that vectorise and are the same everywhere.
+- ``random``: numbers that depend on a key and a place alone, for the masks of dropout.
+- ``elementary``: exp, log, tanh and the like that vectorise and are the same everywhere.
 - ``matmul``: the blocked matmul on the tile, and packing.
 - ``units``: the loops of a training step, one template each.
 - ``catalog``: which units there are, and what their templates are bound to.
@@ -16,7 +17,8 @@
 - ``pace``: runs a plan in slices of time.
 - ``passes``: the buffers of a pass through the network, and the chains that all plans share.
 - ``prediction``: the forward pass; small predictions keep their plan for the next.
-- ``cpu``: the CPU backend: the plans for training and for full-batch gradients.
+- ``trainer``: the plan of a step of training.
+- ``cpu``: the CPU backend, and the plan for full-batch gradients.
 
 Rules of the kernels: float constants are written ``real(0.5)``; nothing is reassociated (no
 ``fastmath``), sums run in a fixed order; what has a different result on another machine, such as

@@ -7,10 +7,11 @@ mathematics, such as ``exp``, come with the precision; see elementary.py.
 import inspect
 from dataclasses import dataclass
 from functools import cache
+from types import FunctionType
 
 from fastnn.kernels import elementary, jit, matmul, simd, units
 from fastnn.kernels.activations import ACTIVATIONS
-from fastnn.kernels.losses import LOSSES, clip_log_loss
+from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS
 
 
@@ -45,10 +46,7 @@ def compile_unit(template, precision, *labels, **factories):
     fields = fields_of(template)
 
     def bindings():
-        names = elementary.bindings(precision)
-        for helper in (units.rows_of_task, units.row_number):
-            names = names | {helper.__name__: jit.bind(helper, helper.__name__)}
-        return names | {key: make(precision) for key, make in factories.items()}
+        return _bindings(template, precision, factories)
 
     return Unit(name, jit.unit(template, name, bindings), fields)
 
@@ -57,12 +55,22 @@ def bound(function, *labels, **factories):
     """A factory for `compile_unit` of a plain function with the precision's mathematics."""
 
     def make(precision):
-        names = elementary.bindings(precision)
-        names = names | {key: make(precision) for key, make in factories.items()}
+        names = _bindings(function, precision, factories)
         label = "_".join((function.__module__.split(".")[-1], function.__name__, *labels))
         return jit.bind(function, f"{label}_{precision}", **names)
 
     return make
+
+
+def _bindings(function, precision, factories):
+    """What the open names of a function are: mathematics, factories, functions of its module."""
+    names = elementary.bindings(precision)
+    names = names | {key: make(precision) for key, make in factories.items()}
+    for name in function.__code__.co_names:
+        helper = function.__globals__.get(name)
+        if name not in names and isinstance(helper, FunctionType):
+            names[name] = bound(helper)(precision)
+    return names
 
 
 def constant(value):
@@ -102,14 +110,11 @@ def pack_unit(precision):
 
 
 def csr_matmul_unit(precision):
-    return compile_unit(units.csr_matmul, precision, add_scaled=bound(units.add_scaled))
+    return compile_unit(units.csr_matmul, precision)
 
 
 def csr_gradient_unit(precision):
-    return compile_unit(
-        units.csr_gradient, precision, add_scaled=bound(units.add_scaled),
-        first_not_below=bound(units.first_not_below),
-    )  # fmt: skip
+    return compile_unit(units.csr_gradient, precision)
 
 
 def activate_unit(precision, activation):
@@ -126,16 +131,13 @@ def backward_unit(precision, activation):
 
 def output_unit(precision, name):
     loss = LOSSES[name]
-    factories = {
-        "value": bound(loss.value, clip_log_loss=bound(clip_log_loss)),
-        "inverse_link": bound(loss.inverse_link),
-    }
-    if loss.coupled:
-        factories |= {
-            "softmax_exp": bound(units.softmax_exp),
-            "softmax_normalize": bound(units.softmax_normalize),
-        }
-    body = units.softmax_loss if loss.coupled else units.separate_loss
+    factories = {"value": bound(loss.value)}
+    if not loss.coupled:
+        body = units.separate_loss
+        factories["gradient"] = bound(loss.gradient)
+    else:
+        softmax = loss.out_activation == "softmax"
+        body = units.softmax_loss if softmax else units.coupled_loss
     return compile_unit(
         units.output, precision, name, loss_and_delta=bound(body, name, **factories)
     )
@@ -143,14 +145,11 @@ def output_unit(precision, name):
 
 def link_unit(precision, name):
     loss = LOSSES[name]
-    if loss.coupled:
-        factory = bound(
-            units.softmax_link,
-            softmax_exp=bound(units.softmax_exp),
-            softmax_normalize=bound(units.softmax_normalize),
-        )
+    if loss.out_activation == "softmax":
+        factory = bound(units.softmax_link)
     else:
-        factory = bound(units.separate_link, name, inverse_link=bound(loss.inverse_link))
+        inverse_link = bound(loss.inverse_link)
+        factory = bound(units.separate_link, loss.out_activation, inverse_link=inverse_link)
     return compile_unit(units.link, precision, loss.out_activation, apply_link=factory)
 
 
@@ -158,21 +157,44 @@ def sum_parts_unit(precision):
     return compile_unit(units.sum_parts, precision)
 
 
-def square_sums_unit(precision):
+def segment_sums_unit(precision, of):
+    """Sums ``of`` squares or of sizes."""
     return compile_unit(
-        units.square_sums, precision, lane_sum=lambda p: simd.make_lane_sum(p, squares=True)
+        units.segment_sums, precision, of, lane_sum=lambda p: simd.make_lane_sum(p, of=of)
+    )
+
+
+def begin_dropout_unit():
+    return compile_unit(units.begin_dropout, "float64")
+
+
+def dropout_unit(precision):
+    return compile_unit(units.dropout, precision)
+
+
+def dropout_csr_unit(precision):
+    return compile_unit(units.dropout_csr, precision)
+
+
+def penalize_unit(precision):
+    return compile_unit(units.penalize, precision)
+
+
+def clip_unit(precision):
+    return compile_unit(
+        units.clip, precision, lane_sum=lambda p: simd.make_lane_sum("float64", of="values")
     )
 
 
 def finish_unit():
     return compile_unit(
-        units.finish, "float64", lane_sum=lambda p: simd.make_lane_sum(p, squares=False)
+        units.finish, "float64", lane_sum=lambda p: simd.make_lane_sum(p, of="values")
     )
 
 
 def add_loss_unit():
     return compile_unit(
-        units.add_loss, "float64", lane_sum=lambda p: simd.make_lane_sum(p, squares=False)
+        units.add_loss, "float64", lane_sum=lambda p: simd.make_lane_sum(p, of="values")
     )
 
 
@@ -183,6 +205,11 @@ def begin_update_unit(precision, rule):
 
 def update_unit(precision, rule):
     optimizer = OPTIMIZERS[rule]
-    body = units.update_one_slot if optimizer.n_slots == 1 else units.update_two_slots
+    body = {
+        (1, False): units.update_one_slot,
+        (2, False): units.update_two_slots,
+        (1, True): units.update_one_slot_decoupled,
+        (2, True): units.update_two_slots_decoupled,
+    }[optimizer.n_slots, optimizer.decoupled]
     factory = bound(body, rule, step_of=bound(optimizer.update))
     return compile_unit(units.update, precision, rule, update_range=factory)

@@ -1,13 +1,16 @@
-"""Losses, as plain scalar functions of the raw prediction, and the ``LOSSES`` registry.
+"""Losses, as plain functions of the raw prediction, and the ``LOSSES`` registry.
 
-A loss takes the raw prediction z of an output unit (before the output
-activation) and the target y. With the canonical link of each, the gradient of the
-loss with respect to z is ``out_activation(z) - y``. Names such as ``real`` and
-``exp`` are bound anew by ``jit.py`` for each precision and device.
+Most losses are sums over the output units: ``value(z, y, p)`` and its derivative
+``gradient(z, y, p)`` take the raw prediction z of one unit (before the output activation), its
+target y and the loss's one parameter p, if it has one. Losses of mutually exclusive classes couple
+a row's outputs (``coupled=True``): they have one function of a whole row, which returns the row's
+loss and leaves the gradient with respect to z in the row's ``delta``.
 
-The softmax couples a row's outputs, so its loss is not a sum of functions of one
-output; the output loop for it is a template of its own (``coupled=True``), and
-its functions here work on one row's ``z_target`` and ``log_normalizer``.
+Names such as ``real`` and ``exp`` are bound anew by ``jit.py`` for each precision and device; as
+they stand, the functions are ordinary Python.
+
+To add a loss, add its functions and one entry of the registry; a classifier's loss comes in two
+entries, for two classes and for more, and is listed in ``CLASSIFIER_LOSSES``.
 """
 
 from collections.abc import Callable
@@ -40,25 +43,159 @@ def exponential(z):
     return exp(z)
 
 
-def squared_error(z, y):
+def squared_error(z, y, p):
     return real(0.5) * (z - y) * (z - y)
 
 
-def binary_log_loss(z, y):
+def squared_error_gradient(z, y, p):
+    return z - y
+
+
+def absolute_error(z, y, p):
+    return abs(z - y)
+
+
+def absolute_error_gradient(z, y, p):
+    r = z - y
+    return real(1.0) if r > real(0.0) else real(-1.0) if r < real(0.0) else r
+
+
+def huber(z, y, p):
+    r = abs(z - y)
+    return p * (r - real(0.5) * p) if r > p else real(0.5) * r * r
+
+
+def huber_gradient(z, y, p):
+    r = z - y
+    return p if r > p else -p if r < -p else r
+
+
+def quantile(z, y, p):
+    r = z - y
+    return (real(1.0) - p) * r if r > real(0.0) else -p * r
+
+
+def quantile_gradient(z, y, p):
+    r = z - y
+    return real(1.0) - p if r > real(0.0) else -p if r < real(0.0) else r
+
+
+def poisson(z, y, p):
+    # Half the Poisson deviance, with its constant term y log y - y.
+    constant = y * log(y) - y if y > real(0.0) else real(0.0)
+    return constant - y * z + exp(z)
+
+
+def poisson_gradient(z, y, p):
+    return exp(z) - y
+
+
+def gamma(z, y, p):
+    # Half the gamma deviance, with its constant term -1 - log y.
+    return z + y * exp(-z) - (real(1.0) + log(y))
+
+
+def gamma_gradient(z, y, p):
+    return real(1.0) - y * exp(-z)
+
+
+def binary_log_loss(z, y, p):
     # For y in {0, 1}: -log(p) for y = 1, -log(1 - p) for y = 0.
     signed = -z if y > real(0.5) else z
     value = (signed if signed > real(0.0) else real(0.0)) + log1p(exp(-abs(z)))
     return clip_log_loss(value if z == z else z)
 
 
-def poisson(z, y):
-    # Half the Poisson deviance, with its constant term y log y - y.
-    constant = y * log(y) - y if y > real(0.0) else real(0.0)
-    return constant - y * z + exp(z)
+def binary_log_loss_gradient(z, y, p):
+    return logistic(z) - y
 
 
-def log_loss(z_target, log_normalizer):
-    return clip_log_loss(log_normalizer - z_target)
+def smoothed(y, p):
+    # A target in {0, 1} with p of its weight spread over both.
+    return y * (real(1.0) - p) + real(0.5) * p
+
+
+def smoothed_binary_log_loss(z, y, p):
+    wrong = real(0.5) * p
+    signed = -z if y > real(0.5) else z
+    value = (signed if signed > real(0.0) else real(0.0)) + log1p(exp(-abs(z)))
+    other = (-signed if signed < real(0.0) else real(0.0)) + log1p(exp(-abs(z)))
+    return clip_log_loss((real(1.0) - wrong) * value + wrong * other if z == z else z)
+
+
+def smoothed_binary_log_loss_gradient(z, y, p):
+    return logistic(z) - smoothed(y, p)
+
+
+def binary_squared_error(z, y, p):
+    r = logistic(z) - smoothed(y, p)
+    return real(0.5) * r * r
+
+
+def binary_squared_error_gradient(z, y, p):
+    a = logistic(z)
+    return (a - smoothed(y, p)) * a * (real(1.0) - a)
+
+
+def binary_hinge(z, y, p):
+    margin = real(1.0) - (y + y - real(1.0)) * z
+    return real(0.0) if margin < real(0.0) else margin
+
+
+def binary_hinge_gradient(z, y, p):
+    sign = y + y - real(1.0)
+    return real(0.0) if sign * z > real(1.0) else -sign
+
+
+def log_loss(z, delta, total, target, p):
+    # delta holds softmax(z), z is z - max(z), total the sum of exp(z).
+    delta[target] -= real(1.0)
+    return clip_log_loss(log(total) - z[target])
+
+
+def smoothed_log_loss(z, delta, total, target, p):
+    # Of the target's weight, p is spread evenly over the classes.
+    share = p / real(z.shape[0])
+    mean = real(0.0)
+    for j in range(z.shape[0]):
+        mean += share * z[j]
+        delta[j] -= share
+    delta[target] -= real(1.0) - p
+    return clip_log_loss(log(total) - (real(1.0) - p) * z[target] - mean)
+
+
+def softmax_squared_error(z, delta, total, target, p):
+    # With a = softmax(z) and r = a - t: 1/2 sum r_j**2; the gradient is a_j (r_j - sum r_k a_k).
+    share = p / real(z.shape[0])
+    loss = real(0.0)
+    mean = real(0.0)
+    for j in range(z.shape[0]):
+        a = delta[j]
+        r = a - share - (real(1.0) - p if j == target else real(0.0))
+        loss += real(0.5) * r * r
+        mean += r * a
+    for j in range(z.shape[0]):
+        a = delta[j]
+        r = a - share - (real(1.0) - p if j == target else real(0.0))
+        delta[j] = a * (r - mean)
+    return loss
+
+
+def multiclass_hinge(z, delta, total, target, p):
+    # max(0, 1 + max of the other outputs - the target's), after Crammer and Singer.
+    best = real(-1e30)
+    other = target
+    for j in range(z.shape[0]):
+        delta[j] = real(0.0)
+        if j != target and z[j] > best:
+            best = z[j]
+            other = j
+    margin = real(1.0) + z[other] - z[target]
+    if margin <= real(0.0):
+        return real(0.0)
+    delta[target] -= real(1.0)
+    delta[other] += real(1.0)
+    return margin
 
 
 @dataclass(frozen=True)
@@ -71,40 +208,85 @@ class Loss:
         The key in ``LOSSES``.
     out_activation : str
         Name of the output activation (the inverse link), scikit-learn's term.
-    value : callable
-        ``value(z, y)``, the loss of one output unit.
     inverse_link : callable
-        The output activation as a scalar function of z.
+        The output activation as a scalar function of z; identity for the softmax.
+    value : callable
+        ``value(z, y, p)``, the loss of one output unit; or, for a coupled loss,
+        ``value(z, delta, total, target, p)``, the loss of a row, which leaves its gradient in
+        delta. With the softmax z is z - max(z), delta holds softmax(z), and total the sum of
+        exp(z).
+    gradient : callable or None
+        ``gradient(z, y, p)``, the derivative with respect to z. None for a coupled loss.
     domain : str
         The targets that the loss is defined for.
+    parameter : str or None
+        Name of the estimators' parameter that p is.
     coupled : bool
-        True for the softmax, whose loss couples the outputs of a row.
+        Whether the loss couples a row's outputs; its target is then a class index.
     mean_over_outputs : bool
         Whether a row's loss is the mean over the outputs instead of the sum.
     """
 
     name: str
     out_activation: str
-    value: Callable
     inverse_link: Callable
+    value: Callable
+    gradient: Callable | None
     domain: str
+    parameter: str | None = None
     coupled: bool = False
     mean_over_outputs: bool = False
+
+
+def _regression(name, value, gradient, parameter=None):
+    return Loss(
+        name, "identity", identity, value, gradient, "real numbers", parameter,
+        mean_over_outputs=True,
+    )  # fmt: skip
+
+
+def _binary(name, value, gradient, parameter=None):
+    return Loss(name, "logistic", logistic, value, gradient, "{0, 1}", parameter)
+
+
+def _multiclass(name, value, parameter=None, out_activation="softmax"):
+    return Loss(
+        name, out_activation, identity, value, None, "class indices", parameter, coupled=True
+    )
 
 
 LOSSES = {
     loss.name: loss
     for loss in (
-        Loss("log_loss", "softmax", log_loss, identity, "class indices", coupled=True),
-        Loss("binary_log_loss", "logistic", binary_log_loss, logistic, "{0, 1}"),
-        Loss(
-            "squared_error",
-            "identity",
-            squared_error,
-            identity,
-            "real numbers",
-            mean_over_outputs=True,
+        _multiclass("log_loss", log_loss),
+        _multiclass("smoothed_log_loss", smoothed_log_loss, "label_smoothing"),
+        _multiclass("softmax_squared_error", softmax_squared_error, "label_smoothing"),
+        _multiclass("multiclass_hinge", multiclass_hinge, out_activation="identity"),
+        _binary("binary_log_loss", binary_log_loss, binary_log_loss_gradient),
+        _binary(
+            "smoothed_binary_log_loss", smoothed_binary_log_loss,
+            smoothed_binary_log_loss_gradient, "label_smoothing",
         ),
-        Loss("poisson", "exp", poisson, exponential, "y >= 0"),
+        _binary(
+            "binary_squared_error", binary_squared_error, binary_squared_error_gradient,
+            "label_smoothing",
+        ),
+        Loss(
+            "binary_hinge", "identity", identity, binary_hinge, binary_hinge_gradient, "{0, 1}"
+        ),
+        _regression("squared_error", squared_error, squared_error_gradient),
+        _regression("absolute_error", absolute_error, absolute_error_gradient),
+        _regression("huber", huber, huber_gradient, "huber_delta"),
+        _regression("quantile", quantile, quantile_gradient, "quantile"),
+        Loss("poisson", "exp", exponential, poisson, poisson_gradient, "y >= 0"),
+        Loss("gamma", "exp", exponential, gamma, gamma_gradient, "y > 0"),
     )
+}  # fmt: skip
+
+# For each loss of a classifier: that of two classes or many labels, that of many classes, and
+# both again with label smoothing.
+CLASSIFIER_LOSSES = {
+    "log_loss": ("binary_log_loss", "log_loss", "smoothed_binary_log_loss", "smoothed_log_loss"),
+    "squared_error": ("binary_squared_error", "softmax_squared_error") * 2,
+    "hinge": ("binary_hinge", "multiclass_hinge") * 2,
 }

@@ -11,7 +11,9 @@ import numpy as np
 from scipy import sparse
 
 from fastnn.kernels import catalog, matmul, units
+from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
+from fastnn.kernels.optimizers import STEPS
 from fastnn.kernels.pace import Pace
 from fastnn.kernels.plan import Late, Plan
 
@@ -74,6 +76,20 @@ def even_block(rows, n_blocks, n_threads=1):
     return -(-rows // (n_blocks * TILE_ROWS)) * TILE_ROWS
 
 
+def cast(data, dtype):
+    """The data with weights and single targets in the network's precision.
+
+    They are gathered with X's own unit then, one less to compile; wide targets are left to be
+    cast mini-batch by mini-batch.
+    """
+    y, weights = data.y, data.sample_weight
+    if y.shape[1] == 1:
+        y = np.ascontiguousarray(y, dtype=dtype)
+    if weights is not None:
+        weights = np.ascontiguousarray(weights, dtype=dtype)
+    return type(data)(data.X, y, weights)
+
+
 class Pass:
     """The buffers of a pass through the network and the chains that every plan shares.
 
@@ -97,17 +113,21 @@ class Pass:
     """
 
     def __init__(
-        self, network, params, X, rows, *, ordered, n_threads, backward, out=None, kept=False
-    ):
+        self, network, params, X, rows, *, ordered, n_threads, backward, out=None, kept=False,
+        dropout=(),
+    ):  # fmt: skip
         self.network, self.params, self.X, self.out = network, params, X, out
         self.rows, self.kept = rows, kept
         self.precision = params.dtype.name
         self.n_threads = n_threads
+        # Of the input and of each hidden layer.
+        self.dropout = dropout or (0.0,) * len(network.layers)
         self.in_parts = backward and ordered and sums_in_parts(network, X, rows)
         if self.in_parts:
             self.row_block = even_block(rows, rows // PART_ROWS)
         else:
             self.row_block = even_block(rows, -(-rows // ROW_BLOCK), n_threads)
+        self.keys = np.zeros(len(self.dropout), np.int64)  # (hidden layers + 1,)
         self.plan = Plan()
         self.layers = network.layers
         itemsize = params.itemsize
@@ -118,8 +138,18 @@ class Pass:
         if out is not None:
             self.activations[-1] = out
         self.deltas = [np.zeros_like(a) for a in self.activations] if backward else None
+        self.kept_for_gradient = [
+            np.zeros_like(self.activations[i]) if backward and self._keeps(i) else
+            self.activations[i] for i in range(len(hidden))
+        ]  # fmt: skip
         self._set_input(ordered)
         self._pack_arrays(backward)
+
+    def _keeps(self, i):
+        """Whether the gradient of hidden layer i's activation needs what is not its output."""
+        activation = ACTIVATIONS[self.network.activations[i]]
+        is_dropped = self.dropout[i + 1] > 0 and activation.name != "identity"
+        return activation.gradient_of == "input" or is_dropped
 
     def _set_input(self, ordered):
         """Decide what the first layer reads: the data itself, a gathered copy, or its CSR."""
@@ -176,11 +206,12 @@ class Pass:
             bias = self.params[layer.bias_offset :]
             weights = self.params[layer.weight_offset :]
             last = i == len(self.layers) - 1
+            z = self.activations[i] if last else self.kept_for_gradient[i]
             if i == 0 and self.is_sparse:
                 plan.add(
                     catalog.csr_matmul_unit(precision),
                     start_at=self.csr_start, indices_at=self.csr_indices,
-                    values_at=self.csr_values, weights_at=weights, c_at=self.activations[0],
+                    values_at=self.csr_values, weights_at=weights, c_at=z,
                     c_moving=last and self.out is not None, ld=self.strides[0], bias_at=bias,
                     n=layer.n_out, block=block,
                 )  # fmt: skip
@@ -191,13 +222,50 @@ class Pass:
                     **self._left_factor(i, transposed=False),
                     b_at=self.packed[i] if packed else weights,
                     b_stride=0 if packed else layer.n_out,
-                    c_at=self.activations[i], c_stride=self.strides[i],
+                    c_at=z, c_stride=self.strides[i],
                     c_moving=last and self.out is not None, bias_at=bias, init=units.BIAS,
                     m=0, n=layer.n_out, k=layer.n_in, block=block, task_stride=0,
                 )  # fmt: skip
-            if not last and self.network.activation != "identity":
-                unit = catalog.activate_unit(precision, self.network.activation)
-                plan.add(unit, z_at=self.activations[i], ld=self.strides[i], block=block)
+            if not last:
+                self._add_activation(i)
+
+    def _add_activation(self, i):
+        """The activation of hidden layer i, and its dropout."""
+        activation = ACTIVATIONS[self.network.activations[i]]
+        source, target = self.kept_for_gradient[i], self.activations[i]
+        is_dropped = self.dropout[i + 1] > 0
+        if activation.name != "identity":
+            # What the gradient needs is kept from dropout.
+            to_keep = is_dropped and activation.gradient_of == "output"
+            self.plan.add(
+                catalog.activate_unit(self.precision, activation.name), z_at=source,
+                a_at=source if to_keep else target, ld=self.strides[i], block=self.row_block,
+            )  # fmt: skip
+            source = source if to_keep else target
+        if is_dropped:
+            n = self.layers[i].n_out
+            self._add_dropout(i + 1, source, target, self.strides[i], n)
+
+    def _add_dropout(self, layer, source, target, stride, n):
+        """Leave units out of a matrix (rows, stride) of n columns; layer 0 is the input."""
+        self.plan.add(
+            catalog.dropout_unit(self.precision), source_at=source, target_at=target, ld=stride,
+            n=n, **self._mask(layer), block=self.row_block,
+        )  # fmt: skip
+
+    def _mask(self, layer):
+        rate = self.dropout[layer]
+        return {
+            "keys_at": self.keys, "layer": layer, "threshold": round(rate * 2**32),
+            "scale_at": np.array([1.0 / (1.0 - rate)]),
+        }  # fmt: skip
+
+    def add_begin_dropout(self, state, seed):
+        """In a chain of one task: the keys of the step's masks."""
+        self.plan.add(
+            catalog.begin_dropout_unit(), steps_at=state[STEPS:], seed=seed,
+            n_layers=len(self.keys), keys_at=self.keys,
+        )  # fmt: skip
 
     def _add_gather(self):
         precision, X, block = self.precision, self.X, self.row_block
@@ -208,8 +276,16 @@ class Pass:
                 target_start_at=self.csr_start, target_indices_at=self.csr_indices,
                 target_values_at=self.csr_values, block=block,
             )  # fmt: skip
+            if self.dropout[0] > 0:
+                self.plan.add(
+                    catalog.dropout_csr_unit(self.precision), start_at=self.csr_start,
+                    indices_at=self.csr_indices, values_at=self.csr_values, n=X.shape[1],
+                    **self._mask(0), block=block,
+                )  # fmt: skip
         elif not self.in_place:
             self.add_gather(X, self.input, self.input_stride)
+            if self.dropout[0] > 0:
+                self._add_dropout(0, self.input, self.input, self.input_stride, X.shape[1])
 
     def add_gather(self, source, target, stride):
         """In a chain over rows: the mini-batch's rows of ``source``, cast."""
@@ -256,13 +332,14 @@ class Pass:
             catalog.output_unit(self.precision, self.network.loss),
             z_at=self.activations[-1], y_at=targets, n_targets=y.shape[1],
             delta_at=self.deltas[-1], n=self.strides[-1], weights_at=data.sample_weight,
-            row_loss_at=self.row_loss, block=self.row_block,
+            parameter_at=np.array([self.network.loss_parameter]), row_loss_at=self.row_loss,
+            block=self.row_block,
         )  # fmt: skip
 
     def add_backward(self):
         """In a chain over rows: the deltas of the hidden layers, from the last to the first."""
-        activation = self.network.activation
         for i in range(len(self.layers) - 1, 0, -1):
+            activation = self.network.activations[i - 1]
             layer = self.layers[i]
             self.plan.add(
                 catalog.multiply_unit(self.precision),
@@ -272,10 +349,13 @@ class Pass:
                 bias_at=None, init=units.ZERO, m=0, n=layer.n_in, k=layer.n_out,
                 block=self.row_block, task_stride=0,
             )  # fmt: skip
+            if self.dropout[i] > 0:
+                delta = self.deltas[i - 1]
+                self._add_dropout(i, delta, delta, self.strides[i - 1], layer.n_in)
             if activation != "identity":
                 self.plan.add(
                     catalog.backward_unit(self.precision, activation),
-                    a_at=self.activations[i - 1], delta_at=self.deltas[i - 1],
+                    kept_at=self.kept_for_gradient[i - 1], delta_at=self.deltas[i - 1],
                     ld=self.strides[i - 1], block=self.row_block,
                 )  # fmt: skip
 
@@ -342,15 +422,6 @@ class Pass:
             catalog.sum_parts_unit(self.precision),
             parts_at=self.parts, n_params=len(self.params), rows_block=self.row_block,
             gradient_at=gradient, offset=offset, size=size, block=block,
-        )  # fmt: skip
-
-    def add_square_sums(self, i, sums):
-        """In a chain over rows of a weight matrix: the sums of their squares."""
-        layer = self.layers[i]
-        self.plan.add(
-            catalog.square_sums_unit(self.precision),
-            weights_at=self.params[layer.weight_offset :], n_in=layer.n_in, n_out=layer.n_out,
-            sums_at=sums, block=self.parameter_block(layer),
         )  # fmt: skip
 
     def add_pack(self, i, plan):

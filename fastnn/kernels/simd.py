@@ -422,8 +422,8 @@ def make_mantissa(precision):
 SUM_LANES = 16
 
 
-def make_lane_sum(precision, *, squares):
-    """``lane_sum(x, offset, n)``: the sum of n elements (or of their squares).
+def make_lane_sum(precision, *, of):
+    """``lane_sum(x, offset, n)``: the sum of n "values", or of their "squares" or "sizes".
 
     Lane l sums the elements l, l + 16, l + 32, ... in order; the lanes are then added in
     halves. The order is fixed, so the result is the same on every processor.
@@ -435,7 +435,7 @@ def make_lane_sum(precision, *, squares):
     def lane_sum(typingctx, x, offset, n):
         def codegen(context, builder, signature, values):
             pointer = data_pointer(context, builder, signature.args[0], values[0], values[1])
-            total = _lane_totals(builder, pointer, values[2], vector, squares)
+            total = _lane_totals(builder, pointer, values[2], vector, of)
             width = SUM_LANES
             while width > 1:
                 width //= 2
@@ -453,16 +453,24 @@ def make_lane_sum(precision, *, squares):
     return lane_sum
 
 
-def _lane_totals(builder, pointer, n, vector, squares):
+def _lane_totals(builder, pointer, n, vector, of):
     """Emit the loop of `make_lane_sum`: whole vectors, then single elements into lanes."""
     zero, one = ir.Constant(WORD, 0), ir.Constant(WORD, 1)
     lanes = ir.Constant(WORD, vector.count)
     whole = builder.mul(builder.sdiv(n, lanes), lanes)
     alignment = vector.element.get_abi_size(_target_data())
+    zeros = ir.Constant(vector, [0.0] * vector.count)
+
+    def zero_of(value_type):
+        return zeros if value_type == vector else ir.Constant(value_type, 0.0)
 
     def accumulate(total, x, value_type):
-        if squares:
+        if of == "squares":
             return builder.call(_fma(builder.module, value_type), [x, x, total])
+        if of == "sizes":
+            x = builder.select(
+                builder.fcmp_ordered("<", x, zero_of(value_type)), builder.fneg(x), x
+            )
         return builder.fadd(total, x)
 
     def loop(name, start, stop, stride, initial, body):
@@ -492,6 +500,5 @@ def _lane_totals(builder, pointer, n, vector, squares):
         new = accumulate(builder.extract_element(total, lane), x, vector.element)
         return builder.insert_element(total, new, lane)
 
-    zeros = ir.Constant(vector, [0.0] * vector.count)
     total = loop("vectors", zero, whole, lanes, zeros, whole_vector)
     return loop("rest", whole, n, one, total, single)

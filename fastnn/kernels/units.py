@@ -9,21 +9,31 @@ Shapes: ``rows`` is the rows of the mini-batch, a row of an activation or delta 
 elements apart, and rows of the task are those from ``first`` to ``last``.
 """
 
+from math import sqrt
+
 import numpy as np
 
 from fastnn.kernels.jit import part, quotient, span, view
-from fastnn.kernels.optimizers import N_COEFFICIENTS, N_STATE
+from fastnn.kernels.optimizers import (
+    C_ALPHA,
+    C_ALPHA_1,
+    C_KEEP,
+    C_SCALE,
+    N_COEFFICIENTS,
+    N_STATE,
+    STEP_RATE,
+)
+from fastnn.kernels.random import is_kept, make_key
 
 # Places in the step's state (8,), int64: first row of the mini-batch in the order, its rows, 1 if
 # there is nothing to train on, and the address of the order (n,) in which the data's rows are
 # used, or 0.
 ROW, ROWS, SKIP, ORDER = range(4)
 N_STEP = 8
-# Places in the scalars (4,), float64.
-WEIGHT_SUM, LOSS, ALPHA = range(3)
+# Places in the scalars (4,), float64: the weight of the mini-batch, the sum of the losses, and
+# the strengths of the L2 and the L1 penalty.
+WEIGHT_SUM, LOSS, ALPHA, ALPHA_1 = range(4)
 N_SCALARS = 4
-# Places in the coefficients (8,) beyond those of the optimizer, in the network's precision.
-C_ALPHA, C_SCALE = 6, 7
 # What a sum starts from.
 ZERO, ADD, BIAS = range(3)
 # Rows of a weight matrix whose squares are summed together; tasks own whole segments. It is a
@@ -56,13 +66,27 @@ def begin_step(step, task, weights_at, scalars_at, coefficients_at):
     scalars = view(scalars_at, N_SCALARS, np.float64)  # (4,)
     scalars[WEIGHT_SUM] = total
     state[SKIP] = 1 if total == 0.0 else 0
-    coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (8,)
+    coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
     coefficients[C_SCALE] = 1.0 / total if total != 0.0 else 0.0
     coefficients[C_ALPHA] = scalars[ALPHA]
+    coefficients[C_ALPHA_1] = scalars[ALPHA_1]
 
 
-def begin_update(step, task, state_at, coefficients_at):
-    begin(view(state_at, N_STATE, np.float64), view(coefficients_at, N_COEFFICIENTS, real))
+def begin_dropout(step, task, steps_at, seed, n_layers, keys_at):
+    # Count the step; keys (n_layers,) of its masks.
+    steps = view(steps_at, 1, np.float64)  # (1,)
+    steps[0] += 1.0
+    keys = view(keys_at, n_layers, np.int64)  # (n_layers,)
+    for layer in range(n_layers):
+        keys[layer] = make_key(seed, np.int64(steps[0]), layer)
+
+
+def begin_update(step, task, state_at, rates_at, batch_size, coefficients_at):
+    # The optimizer's own part of a step, at the rate that rates (mini-batches,) has for it.
+    batch = quotient(view(step, N_STEP, np.int64)[ROW], batch_size)
+    state = view(state_at, N_STATE, np.float64)  # (16,)
+    state[STEP_RATE] = view(rates_at, batch + 1, np.float64)[batch]
+    begin(state, view(coefficients_at, N_COEFFICIENTS, real))
 
 
 def gather(
@@ -219,25 +243,58 @@ def first_not_below(indices, value):
     return low
 
 
-def activate(step, task, z_at, ld, block):
-    # z (rows, ld) = activation of z, padding included.
+def activate(step, task, z_at, a_at, ld, block):
+    # a (rows, ld) = activation of z, padding included. They may be one array.
     first, last = rows_of_task(step, task, block)
     z = span(z_at, first * ld, last * ld, real)  # (task's rows, ld)
-    for i in range(z.shape[0]):
-        z[i] = forward(z[i])
-
-
-def backward(step, task, a_at, delta_at, ld, block):
-    # delta (rows, ld) *= derivative at the activation, padding included.
-    first, last = rows_of_task(step, task, block)
     a = span(a_at, first * ld, last * ld, real)  # (task's rows, ld)
+    for i in range(z.shape[0]):
+        a[i] = forward(z[i])
+
+
+def backward(step, task, kept_at, delta_at, ld, block):
+    # delta (rows, ld) *= derivative of the activation, a function of what was kept, its input or
+    # its output; padding included.
+    first, last = rows_of_task(step, task, block)
+    kept = span(kept_at, first * ld, last * ld, real)  # (task's rows, ld)
     delta = span(delta_at, first * ld, last * ld, real)  # (task's rows, ld)
     for i in range(delta.shape[0]):
-        delta[i] = delta[i] * gradient(a[i])
+        delta[i] = delta[i] * gradient(kept[i])
+
+
+def dropout(
+    step, task, source_at, target_at, ld, n, keys_at, layer, threshold, scale_at, block
+):  # fmt: skip
+    # target (rows, ld) = source where it is kept, times the scale; else 0. They may be one array.
+    first, last = rows_of_task(step, task, block)
+    key = view(keys_at, layer + 1, np.int64)[layer]
+    scale = real(view(scale_at, 1, np.float64)[0])
+    for r in range(first, last):
+        source = span(source_at, r * ld, r * ld + n, real)  # (n,)
+        target = span(target_at, r * ld, r * ld + n, real)  # (n,)
+        for j in range(n):
+            kept = is_kept(key, r * n + j, threshold)
+            target[j] = source[j] * scale if kept else real(0)
+
+
+def dropout_csr(
+    step, task, start_at, indices_at, values_at, n, keys_at, layer, threshold, scale_at, block
+):  # fmt: skip
+    # The same for the values of the mini-batch's CSR, of n columns, in place.
+    first, last = rows_of_task(step, task, block)
+    key = view(keys_at, layer + 1, np.int64)[layer]
+    scale = real(view(scale_at, 1, np.float64)[0])
+    starts = view(start_at, last + 1, np.int64)  # (rows + 1,)
+    for r in range(first, last):
+        indices = span(indices_at, starts[r], starts[r + 1], np.int64)
+        values = span(values_at, starts[r], starts[r + 1], real)
+        for i in range(values.shape[0]):
+            kept = is_kept(key, r * n + indices[i], threshold)
+            values[i] = values[i] * scale if kept else real(0)
 
 
 def output(
-    step, task, z_at, y_at, n_targets, delta_at, n, weights_at, row_loss_at, block
+    step, task, z_at, y_at, n_targets, delta_at, n, weights_at, parameter_at, row_loss_at, block
 ):  # fmt: skip
     # The loss of each row and the delta of the output layer, both times the row's weight.
     first, last = rows_of_task(step, task, block)
@@ -245,7 +302,8 @@ def output(
     y = span(y_at, first * n_targets, last * n_targets, real)  # (task's rows, n_targets)
     delta = span(delta_at, first * n, last * n, real)  # (task's rows, n)
     row_loss = span(row_loss_at, first, last, np.float64)  # (task's rows,)
-    loss_and_delta(z, y, delta, row_loss, n)
+    parameter = real(view(parameter_at, 1, np.float64)[0])
+    loss_and_delta(z, y, delta, row_loss, n, parameter)
     if weights_at != 0:
         state = view(step, N_STEP, np.int64)  # (8,)
         start = state[ROW] + first
@@ -257,27 +315,34 @@ def output(
                 delta[j] *= weight
 
 
-def separate_loss(z, y, delta, row_loss, n):
+def separate_loss(z, y, delta, row_loss, n, parameter):
     # A loss that is a sum over the outputs. delta holds the terms of the loss first.
     for i in range(z.shape[0]):
-        delta[i] = value(z[i], y[i])
+        delta[i] = value(z[i], y[i], parameter)
     for r in range(row_loss.shape[0]):
         total = 0.0
         for j in range(r * n, r * n + n):
             total += np.float64(delta[j])
         row_loss[r] = total
     for i in range(z.shape[0]):
-        delta[i] = inverse_link(z[i]) - y[i]
+        delta[i] = gradient(z[i], y[i], parameter)
 
 
-def softmax_loss(z, y, delta, row_loss, n):
-    # y (rows,) holds class indices. z becomes z - max(z), delta = softmax(z) - onehot(y).
+def softmax_loss(z, y, delta, row_loss, n, parameter):
+    # y (rows,) holds class indices. z becomes z - max(z), and delta softmax(z) for the loss.
     softmax_exp(z, delta, n)
     for r in range(row_loss.shape[0]):
-        total = softmax_normalize(part(delta, r * n, r * n + n))
-        target = r * n + np.int64(y[r])
-        row_loss[r] = np.float64(value(z[target], log(total)))
-        delta[target] -= real(1)
+        row = part(delta, r * n, r * n + n)
+        total = softmax_normalize(row)
+        z_row = part(z, r * n, r * n + n)
+        row_loss[r] = np.float64(value(z_row, row, total, np.int64(y[r]), parameter))
+
+
+def coupled_loss(z, y, delta, row_loss, n, parameter):
+    # The same for a loss of the raw outputs of a row.
+    for r in range(row_loss.shape[0]):
+        row, z_row = part(delta, r * n, r * n + n), part(z, r * n, r * n + n)
+        row_loss[r] = np.float64(value(z_row, row, real(0), np.int64(y[r]), parameter))
 
 
 def softmax_exp(z, out, n):
@@ -338,13 +403,38 @@ def sum_parts(step, task, parts_at, n_params, rows_block, gradient_at, offset, s
             gradient[j] += values[j]
 
 
-def square_sums(step, task, weights_at, n_in, n_out, sums_at, block):
-    # sums (ceil(n_in / 32),): sum of squares of each 32 rows of the weights (n_in, n_out).
-    weights = view(weights_at, n_in * n_out, real)  # (n_in, n_out)
-    sums = view(sums_at, quotient(n_in + SEGMENT - 1, SEGMENT), np.float64)  # (segments,)
-    for row in range(task * block, min(task * block + block, n_in), SEGMENT):
-        size = min(SEGMENT, n_in - row) * n_out
-        sums[quotient(row, SEGMENT)] = np.float64(lane_sum(weights, row * n_out, size))
+def segment_sums(step, task, values_at, n_rows, n_columns, sums_at, block):
+    # sums (ceil(n_rows / 32),): of the squares, or the sizes, in each 32 rows of the values.
+    values = view(values_at, n_rows * n_columns, real)  # (n_rows, n_columns)
+    sums = view(sums_at, quotient(n_rows + SEGMENT - 1, SEGMENT), np.float64)  # (segments,)
+    for row in range(task * block, min(task * block + block, n_rows), SEGMENT):
+        size = min(SEGMENT, n_rows - row) * n_columns
+        sums[quotient(row, SEGMENT)] = np.float64(lane_sum(values, row * n_columns, size))
+
+
+def penalize(
+    step, task, params_at, gradient_at, coefficients_at, offset, size, block, decay
+):  # fmt: skip
+    # The gradient of the mean loss with its penalties, of ``block`` parameters of the ``size``
+    # that begin at ``offset``, from that of the sum over the mini-batch.
+    low, high = offset + task * block, offset + min(task * block + block, size)
+    c = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
+    scale = c[C_SCALE]
+    alpha, alpha_1 = (c[C_ALPHA], c[C_ALPHA_1]) if decay != 0 else (real(0), real(0))
+    w = span(params_at, low, high, real)
+    g = span(gradient_at, low, high, real)
+    for i in range(w.shape[0]):
+        sign = real(1) if w[i] > real(0) else real(-1) if w[i] < real(0) else real(0)
+        g[i] = (g[i] + alpha * w[i] + alpha_1 * sign) * scale
+
+
+def clip(step, task, square_sums_at, n_sums, max_norm_at, coefficients_at):
+    # The factor that makes the norm of the whole gradient at most max_norm.
+    squares = lane_sum(view(square_sums_at, n_sums, np.float64), 0, n_sums)
+    max_norm = view(max_norm_at, 1, np.float64)[0]
+    norm = sqrt(squares)
+    coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
+    coefficients[C_SCALE] = max_norm / norm if norm > max_norm else 1.0
 
 
 def update(
@@ -353,31 +443,47 @@ def update(
 ):  # fmt: skip
     # The optimizer's step for ``block`` parameters of the ``size`` that begin at ``offset``.
     low, high = offset + task * block, offset + min(task * block + block, size)
-    coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (8,)
-    alpha = coefficients[C_ALPHA] if decay else real(0)
+    coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
     update_range(
         span(params_at, low, high, real),
         span(gradient_at, low, high, real),
         span(slot_0_at, low, high, real),
         span(slot_1_at, low, high, real),
-        coefficients, alpha,
+        coefficients, decay != 0,
     )  # fmt: skip
 
 
-def update_two_slots(w, g, slot_0, slot_1, c, alpha):
-    c0, c1, c2, c3, c4, c5, scale = c[0], c[1], c[2], c[3], c[4], c[5], c[C_SCALE]
+def update_two_slots(w, g, slot_0, slot_1, c, decay):
+    alpha, scale = c[C_ALPHA] if decay else real(0), c[C_SCALE]
+    own = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
     for i in range(w.shape[0]):
         gradient = (g[i] + alpha * w[i]) * scale
-        w[i], slot_0[i], slot_1[i] = step_of(
-            w[i], gradient, slot_0[i], slot_1[i], c0, c1, c2, c3, c4, c5
-        )
+        w[i], slot_0[i], slot_1[i] = step_of(w[i], gradient, slot_0[i], slot_1[i], own)
 
 
-def update_one_slot(w, g, slot_0, slot_1, c, alpha):
-    c0, c1, c2, c3, c4, c5, scale = c[0], c[1], c[2], c[3], c[4], c[5], c[C_SCALE]
+def update_one_slot(w, g, slot_0, slot_1, c, decay):
+    alpha, scale = c[C_ALPHA] if decay else real(0), c[C_SCALE]
+    own = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
     for i in range(w.shape[0]):
         gradient = (g[i] + alpha * w[i]) * scale
-        w[i], slot_0[i], _ = step_of(w[i], gradient, slot_0[i], c0, c0, c1, c2, c3, c4, c5)
+        w[i], slot_0[i], _ = step_of(w[i], gradient, slot_0[i], real(0), own)
+
+
+def update_two_slots_decoupled(w, g, slot_0, slot_1, c, decay):
+    # The weights shrink by themselves first.
+    keep, scale = c[C_KEEP] if decay else real(1), c[C_SCALE]
+    own = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
+    for i in range(w.shape[0]):
+        gradient = g[i] * scale
+        w[i], slot_0[i], slot_1[i] = step_of(keep * w[i], gradient, slot_0[i], slot_1[i], own)
+
+
+def update_one_slot_decoupled(w, g, slot_0, slot_1, c, decay):
+    keep, scale = c[C_KEEP] if decay else real(1), c[C_SCALE]
+    own = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
+    for i in range(w.shape[0]):
+        gradient = g[i] * scale
+        w[i], slot_0[i], _ = step_of(keep * w[i], gradient, slot_0[i], real(0), own)
 
 
 def pack_panels(step, task, source_at, k_stride, column_stride, packed_at, k, n, along_k, block):
@@ -398,11 +504,13 @@ def add_loss(step, task, row_loss_at, scalars_at, outputs):
     view(scalars_at, N_SCALARS, np.float64)[LOSS] += total / np.float64(outputs)
 
 
-def finish(step, task, row_loss_at, square_sums_at, n_sums, scalars_at, outputs):
-    # scalars[LOSS] += the mini-batch's mean loss, with its L2 term, times its rows.
+def finish(step, task, row_loss_at, square_sums_at, sizes_at, n_sums, scalars_at, outputs):
+    # scalars[LOSS] += the mini-batch's mean loss, with its penalties, times its rows.
     rows = view(step, N_STEP, np.int64)[ROWS]
     scalars = view(scalars_at, N_SCALARS, np.float64)  # (4,)
     loss = lane_sum(view(row_loss_at, rows, np.float64), 0, rows) / np.float64(outputs)
     squares = lane_sum(view(square_sums_at, n_sums, np.float64), 0, n_sums)
     loss += 0.5 * scalars[ALPHA] * squares
+    if sizes_at != 0:
+        loss += scalars[ALPHA_1] * lane_sum(view(sizes_at, n_sums, np.float64), 0, n_sums)
     scalars[LOSS] += loss / scalars[WEIGHT_SUM] * np.float64(rows)

@@ -1,25 +1,32 @@
-"""MLPClassifier and MLPRegressor, with scikit-learn's interface."""
+"""MLPClassifier, with scikit-learn's interface."""
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import StrOptions
+from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
 from fastnn.base import BaseMultilayerPerceptron
 from fastnn.docs import fill_docstring
-from fastnn.parameters import CONSTRAINTS, REGRESSION_LOSSES, STOCHASTIC_SOLVERS
+from fastnn.parameters import CLASSIFIER_CONSTRAINTS, has_partial_fit
 from fastnn.targets import Labels
-from fastnn.validation import check_regression_target
 
 
-def _has_partial_fit(model):
-    """Whether the solver can go on from mini-batch to mini-batch; else AttributeError."""
-    if model.solver not in STOCHASTIC_SOLVERS:
+def _has_probabilities(model):
+    """Whether the loss gives outputs that are probabilities; else AttributeError."""
+    if model.loss == "hinge":
         raise AttributeError(
-            "partial_fit is only available for stochastic optimizers. "
-            f"{model.solver} is not stochastic."
+            "probability estimates are not available for loss='hinge'. Use decision_function, "
+            "or train with loss='log_loss'."
+        )
+    return True
+
+
+def _has_margins(model):
+    """Whether the outputs are margins, not probabilities; else AttributeError."""
+    if model.loss != "hinge":
+        raise AttributeError(
+            f"decision_function is only available with loss='hinge', and loss={model.loss!r}. "
+            "Use predict_proba."
         )
     return True
 
@@ -40,6 +47,19 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     Parameters
     ----------
     {parameters}
+
+    loss : {'log_loss', 'squared_error', 'hinge'}, default='log_loss'
+        The loss function.
+
+        - 'log_loss', the cross-entropy of the outputs, logistic or softmax.
+        - 'squared_error', half the squared error of these outputs (the quadratic cost, or
+          Brier score).
+        - 'hinge', the margin loss of the raw outputs; for more than two classes that of
+          Crammer and Singer. There are no probabilities, but ``decision_function``.
+
+    label_smoothing : float, default=0.0
+        The part of each target that is spread evenly over all classes (for two classes and
+        for each of many labels, over both), in [0, 1). Not used with loss='hinge'.
 
     Attributes
     ----------
@@ -86,7 +106,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     0.88
     """
 
-    loss = "log_loss"
+    _parameter_constraints: dict = CLASSIFIER_CONSTRAINTS
     _y_numeric = False
 
     def __init__(
@@ -115,8 +135,16 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         epsilon=1e-8,
         n_iter_no_change=10,
         max_fun=15000,
+        l1_ratio=0.0,
+        dropout=0.0,
+        input_dropout=0.0,
+        max_grad_norm=None,
+        warmup_fraction=0.0,
+        weight_init="auto",
         dtype="auto",
         n_jobs=None,
+        loss="log_loss",
+        label_smoothing=0.0,
     ):
         # Every parameter becomes the attribute of its name, nothing else happens here.
         parameters = dict(locals())
@@ -159,12 +187,12 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         """
         return self._fit(X, y, sample_weight)
 
-    @available_if(_has_partial_fit)
+    @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None, classes=None):
         """Update the model with a single epoch over the given data.
 
-        Only available with solver='sgd' or 'adam'.
+        Not available with solver='lbfgs'.
 
         Parameters
         ----------
@@ -219,8 +247,30 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             indicator of the labels with a probability above 0.5, sparse if y was.
         """
         outputs = self._forward(X)
-        return self._labels.decode(outputs)
+        return self._labels.decode(outputs, self._threshold)
 
+    @available_if(_has_margins)
+    def decision_function(self, X):
+        """Predict margins: how far each sample is on the side of each class.
+
+        Only available with loss='hinge'.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        margins : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            For two classes positive where the second is predicted; for more, the largest
+            is that of the predicted class. For multilabel targets positive where a label is
+            predicted.
+        """
+        outputs = self._forward(X)
+        return outputs[:, 0] if self._labels.kind == "binary" else outputs
+
+    @available_if(_has_probabilities)
     def predict_proba(self, X):
         """Predict class probabilities.
 
@@ -240,6 +290,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             return outputs
         return np.hstack([1 - outputs, outputs])
 
+    @available_if(_has_probabilities)
     def predict_log_proba(self, X):
         """Predict the logarithm of class probabilities.
 
@@ -295,224 +346,22 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         return self._labels.n_outputs
 
     def _network_loss(self):
-        return self._labels.loss
+        return self._labels.loss(self.loss, self.label_smoothing), self.label_smoothing
+
+    @property
+    def _threshold(self):
+        """Above it an output speaks for its class."""
+        return 0.0 if self.out_activation_ == "identity" else 0.5
 
     def _stratification(self, y):
         # scikit-learn stratifies where there is one output, that is for two classes.
         return y[:, 0] if self._labels.kind == "binary" else None
 
     def _score_outputs(self, y, outputs, sample_weight):
-        return self._labels.accuracy(y, outputs, sample_weight)
+        threshold = 0.0 if self.loss == "hinge" else 0.5
+        return self._labels.accuracy(y, outputs, threshold, sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
-        return tags
-
-
-@fill_docstring(stratified="", metric="the R2 score")
-class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
-    """Multi-layer perceptron regressor.
-
-    Minimises the squared error or the Poisson deviance by L-BFGS or stochastic
-    gradient descent, in compiled code. It takes the place of
-    `sklearn.neural_network.MLPRegressor`.
-
-    Parameters
-    ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
-        The loss function.
-
-        - 'squared_error', half the squared error, with the identity as output
-          activation.
-        - 'poisson', half the Poisson deviance, with the exponential as output
-          activation. It requires y >= 0.
-
-    {parameters}
-
-    Attributes
-    ----------
-    {attributes}
-
-    See Also
-    --------
-    MLPClassifier : Multi-layer perceptron classifier.
-    sklearn.neural_network.MLPRegressor : The interface that this class follows.
-
-    Notes
-    -----
-    X is not copied as a whole if it is an aligned array of native float32 or float64, of any
-    strides, or CSR in canonical format; sparse X is never made dense. A fit that fails
-    leaves the estimator as it was; one that is interrupted with Ctrl-C warns and leaves a
-    usable model.
-
-    References
-    ----------
-    {references}
-
-    Examples
-    --------
-    >>> from fastnn import MLPRegressor
-    >>> from sklearn.datasets import make_regression
-    >>> from sklearn.model_selection import train_test_split
-    >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
-    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=1)
-    >>> regr = MLPRegressor(random_state=1, max_iter=2000, tol=0.1)
-    >>> regr.fit(X_train, y_train)
-    MLPRegressor(max_iter=2000, random_state=1, tol=0.1)
-    >>> print(regr.predict(X_test[:2]).round())
-    [  29. -291.]
-    >>> print(f"{regr.score(X_test, y_test):.2f}")
-    0.98
-    """
-
-    _parameter_constraints: dict = {**CONSTRAINTS, "loss": [StrOptions(REGRESSION_LOSSES)]}
-    _y_numeric = True
-
-    def __init__(
-        self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
-        *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        dtype="auto",
-        n_jobs=None,
-    ):
-        # Every parameter becomes the attribute of its name, nothing else happens here.
-        parameters = dict(locals())
-        del parameters["self"]
-        vars(self).update(parameters)
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
-        """Fit the model to data X and targets y.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The training data.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The target values; not negative with loss='poisson'.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative and not all zero.
-
-        Returns
-        -------
-        self : MLPRegressor
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If X, y, sample_weight or a parameter is not valid, or if the weights of the
-            network became non-finite.
-        TypeError
-            If y is sparse or not numeric.
-
-        Examples
-        --------
-        >>> from fastnn import MLPRegressor
-        >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
-        >>> regr = MLPRegressor(
-        ...     hidden_layer_sizes=(), solver="lbfgs", alpha=0, random_state=0
-        ... )
-        >>> print(regr.fit(X, y).coefs_[0].round(2), regr.intercepts_[0].round(2))
-        [[2.]] [1.]
-        """
-        return self._fit(X, y, sample_weight)
-
-    @available_if(_has_partial_fit)
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
-        """Update the model with a single epoch over the given data.
-
-        Only available with solver='sgd' or 'adam'.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The training data.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The target values; not negative with loss='poisson'.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative and not all zero.
-
-        Returns
-        -------
-        self : MLPRegressor
-            The estimator.
-
-        Raises
-        ------
-        ValueError
-            As in `fit`; and if early_stopping is set.
-
-        Examples
-        --------
-        >>> from fastnn import MLPRegressor
-        >>> regr = MLPRegressor(random_state=0).partial_fit([[0.0], [1.0]], [1.0, 3.0])
-        >>> regr.partial_fit([[2.0]], [5.0]).t_
-        3
-        """
-        return self._fit(X, y, sample_weight, incremental=True)
-
-    def predict(self, X):
-        """Predict target values.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The predicted values, in the precision of the network.
-        """
-        outputs = self._forward(X)
-        return outputs.ravel() if outputs.shape[1] == 1 else outputs
-
-    def _encode_target(self, y, classes, incremental):
-        return check_regression_target(y, self.loss)
-
-    def _n_outputs(self, y):
-        return y.shape[1]
-
-    def _network_loss(self):
-        return self.loss
-
-    def _stratification(self, y):
-        return None
-
-    def _score_outputs(self, y, outputs, sample_weight):
-        return float(r2_score(y, outputs, sample_weight=sample_weight))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = self.loss == "poisson"
         return tags

@@ -1,0 +1,211 @@
+"""Training on the CPU: the plan of a step, and its run over epochs."""
+
+import numpy as np
+
+from fastnn.kernels import catalog, units
+from fastnn.kernels.optimizers import C_SCALE, N_COEFFICIENTS
+from fastnn.kernels.passes import Pass, cast
+
+
+class Trainer:
+    """Trains a network on mini-batches, in place; see `fastnn.backends.Trainer`.
+
+    A step is these groups: begin, begin_update, rows (see `Pass`), parameters, finish. Where
+    the gradient is clipped, "parameters" is two, as all of it has to be there first.
+    """
+
+    def __init__(self, network, params, data, optimizer, *, regularization, batch_size, n_threads):
+        self.batch_size = batch_size
+        self.optimizer, self.regularization = optimizer, regularization
+        data = cast(data, params.dtype)
+        self._keep = data
+        shared = Pass(
+            network, params, data.X, batch_size, ordered=True, n_threads=n_threads,
+            backward=True, dropout=regularization.dropout,
+        )  # fmt: skip
+        self.rates = np.zeros(-(-data.X.shape[0] // batch_size))  # (mini-batches,)
+        self.gradient = np.zeros_like(params)  # (n_params,)
+        self.plan = shared.plan
+        self._set_scalars(params.dtype)
+        self._add_begin(shared, data)
+        shared.add_rows_group(data)
+        if shared.in_parts:
+            shared.add_part_gradients()
+        self._add_parameters(shared)
+        self._add_finish(shared)
+        self.plan.compile()
+        self.preparation = shared.preparation()
+        self.pace = shared.pace()
+
+    def _set_scalars(self, dtype):
+        regularization = self.regularization
+        l1 = regularization.alpha * regularization.l1_ratio
+        self.scalars = np.zeros(units.N_SCALARS)  # (4,)
+        self.scalars[units.ALPHA_1] = l1
+        # Decay that is decoupled is no part of the loss.
+        if not self.optimizer.rule.decoupled:
+            self.scalars[units.ALPHA] = regularization.alpha - l1
+        self.coefficients = np.zeros(N_COEFFICIENTS, dtype)  # (16,)
+        # What makes the loss's gradient of a sum over the mini-batch: the optimizer may do so
+        # itself, but not where more is to be done to the gradient before.
+        self.is_clipped = regularization.max_grad_norm is not None
+        self.is_penalized = self.is_clipped or l1 > 0
+        self.penalty = self.coefficients
+        if self.is_penalized:
+            self.penalty = np.zeros_like(self.coefficients)
+            self.coefficients[C_SCALE] = 1.0
+
+    def _add_begin(self, shared, data):
+        precision, state = shared.precision, self.optimizer.state
+        self.plan.group()
+        self.plan.chain(tasks=1)
+        self.plan.add(
+            catalog.begin_step_unit(precision), weights_at=data.sample_weight,
+            scalars_at=self.scalars, coefficients_at=self.penalty,
+        )  # fmt: skip
+        shared.add_begin()
+        if self.regularization.has_dropout:
+            shared.add_begin_dropout(state, self.regularization.seed)
+        # A group of its own, so that a step without weight is skipped before it counts.
+        self.plan.group()
+        self.plan.chain(tasks=1)
+        self.plan.add(
+            catalog.begin_update_unit(precision, self.optimizer.rule_name),
+            state_at=state, rates_at=self.rates, batch_size=self.batch_size,
+            coefficients_at=self.coefficients,
+        )  # fmt: skip
+
+    def _add_parameters(self, shared):
+        """The groups in which a task takes some of the parameters through their step."""
+        # Sums over some rows of each layer's weights, and of all gradients.
+        counts = [-(-layer.n_in // units.SEGMENT) for layer in shared.layers]
+        counts += [-(-layer.n_out // units.SEGMENT) for layer in shared.layers]
+        ends = np.cumsum(counts)
+        self.square_sums, self.norm_sums = np.zeros((2, ends[-1]))  # (segments,)
+        self.sizes = np.zeros(ends[-1]) if self.scalars[units.ALPHA_1] else None
+        starts = (ends - counts).tolist()
+        blocks = [
+            *(_Weights(shared, i, start) for i, start in enumerate(starts[: len(shared.layers)])),
+            *(_Biases(shared, i, start) for i, start in enumerate(starts[len(shared.layers) :])),
+        ]
+        self.plan.group()
+        for block in blocks:
+            self.plan.chain(tasks=block.tasks)
+            block.add_gradient(self)
+            if not self.is_clipped:
+                block.add_update(self)
+        if not self.is_clipped:
+            return
+        self.plan.group()
+        self.plan.chain(tasks=1)
+        self.plan.add(
+            catalog.clip_unit(shared.precision), square_sums_at=self.norm_sums,
+            n_sums=len(self.norm_sums),
+            max_norm_at=np.array([float(self.regularization.max_grad_norm)]),
+            coefficients_at=self.coefficients,
+        )  # fmt: skip
+        self.plan.group()
+        for block in blocks:
+            self.plan.chain(tasks=block.tasks)
+            block.add_update(self)
+
+    def _add_finish(self, shared):
+        self.plan.group()
+        self.plan.chain(tasks=1)
+        self.plan.add(
+            catalog.finish_unit(), row_loss_at=shared.row_loss, square_sums_at=self.square_sums,
+            sizes_at=self.sizes, n_sums=len(self.square_sums), scalars_at=self.scalars,
+            outputs=shared.outputs_of_mean,
+        )  # fmt: skip
+
+    def train_epoch(self, order, rates=None):
+        """Train on the rows in that order; see `fastnn.backends.Trainer`."""
+        self.scalars[units.LOSS] = 0.0
+        order = np.ascontiguousarray(order, dtype=np.int64)
+        n_rows = len(order)
+        n_batches = -(-n_rows // self.batch_size)
+        self.rates[:n_batches] = self.optimizer.rate if rates is None else rates
+        if self.preparation is not None:
+            # Once: from then on each step packs the weights that it has updated.
+            self.preparation.run(1, 1, (0, 1), self.pace.team)
+            self.preparation = None
+        self.pace.run(n_rows, self.batch_size, order)
+        return float(self.scalars[units.LOSS]) / n_rows
+
+
+class _Parameters:
+    """Some parameters that lie together, and the tasks that they are done in."""
+
+    def __init__(self, shared, i, start, *, tasks, place, decay):
+        self.shared, self.i, self.start, self.tasks = shared, i, start, tasks
+        # Where they are, in the flat vector, and how many each task takes.
+        self.place = place
+        self.decay = decay
+
+    def add_gradient(self, trainer):
+        if self.shared.in_parts:
+            self.shared.add_sum_parts(trainer.gradient, **self.place)
+        else:
+            self._add_own_gradient(trainer.gradient)
+        if trainer.is_penalized:
+            trainer.plan.add(
+                catalog.penalize_unit(self.shared.precision), params_at=self.shared.params,
+                gradient_at=trainer.gradient, coefficients_at=trainer.penalty, **self.place,
+                decay=self.decay,
+            )  # fmt: skip
+        if trainer.is_clipped:
+            self._add_sums(trainer.gradient, trainer.norm_sums, "squares")
+
+    def add_update(self, trainer):
+        if self.decay:
+            self._add_sums(self.shared.params, trainer.square_sums, "squares")
+            if trainer.sizes is not None:
+                self._add_sums(self.shared.params, trainer.sizes, "sizes")
+        slots = trainer.optimizer.slots
+        trainer.plan.add(
+            catalog.update_unit(self.shared.precision, trainer.optimizer.rule_name),
+            params_at=self.shared.params, gradient_at=trainer.gradient, slot_0_at=slots[0],
+            slot_1_at=slots[-1], coefficients_at=trainer.coefficients, **self.place,
+            decay=self.decay,
+        )  # fmt: skip
+        if self.decay:
+            self.shared.add_pack(self.i, trainer.plan)
+
+    def _add_sums(self, values, sums, of):
+        rows, columns, block = self.shape
+        self.shared.plan.add(
+            catalog.segment_sums_unit(self.shared.precision, of),
+            values_at=values[self.place["offset"] :], n_rows=rows, n_columns=columns,
+            sums_at=sums[self.start :], block=block,
+        )  # fmt: skip
+
+
+class _Weights(_Parameters):
+    """The weights of layer i, in blocks of rows."""
+
+    def __init__(self, shared, i, start):
+        layer = shared.layers[i]
+        block = shared.parameter_block(layer)
+        self.shape = (layer.n_in, layer.n_out, block)
+        place = {
+            "offset": layer.weight_offset, "size": layer.n_in * layer.n_out,
+            "block": block * layer.n_out,
+        }  # fmt: skip
+        tasks = shared.parameter_tasks(layer)
+        super().__init__(shared, i, start, tasks=tasks, place=place, decay=True)
+
+    def _add_own_gradient(self, gradient):
+        self.shared.add_weight_gradient(self.i, gradient, units.ZERO)
+
+
+class _Biases(_Parameters):
+    """The biases of layer i, in one task."""
+
+    def __init__(self, shared, i, start):
+        layer = shared.layers[i]
+        self.shape = (layer.n_out, 1, layer.n_out)
+        place = {"offset": layer.bias_offset, "size": layer.n_out, "block": layer.n_out}
+        super().__init__(shared, i, start, tasks=1, place=place, decay=False)
+
+    def _add_own_gradient(self, gradient):
+        self.shared.add_bias_gradient(self.i, gradient, units.ZERO)

@@ -1,0 +1,242 @@
+"""MLPRegressor, with scikit-learn's interface."""
+
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
+
+from fastnn.base import BaseMultilayerPerceptron
+from fastnn.docs import fill_docstring
+from fastnn.kernels.losses import LOSSES
+from fastnn.parameters import REGRESSOR_CONSTRAINTS, has_partial_fit
+from fastnn.validation import check_regression_target
+
+
+@fill_docstring(stratified="", metric="the R2 score")
+class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
+    """Multi-layer perceptron regressor.
+
+    Minimises the squared error, or another loss, by L-BFGS or stochastic gradient
+    descent, in compiled code. It takes the place of
+    `sklearn.neural_network.MLPRegressor`.
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'absolute_error', 'huber', 'quantile', 'poisson', 'gamma'}, \
+default='squared_error'
+        The loss function.
+
+        - 'squared_error', half the squared error.
+        - 'absolute_error', for the conditional median.
+        - 'huber', half the squared error up to ``huber_delta``, linear beyond.
+        - 'quantile', the pinball loss, for the conditional ``quantile``.
+        - 'poisson', half the Poisson deviance. It requires y >= 0.
+        - 'gamma', half the gamma deviance. It requires y > 0.
+
+        The output activation is the identity; with 'poisson' and 'gamma' the exponential.
+
+    {parameters}
+
+    huber_delta : float, default=1.35
+        Where the loss 'huber' goes from quadratic to linear. Only used with loss='huber'.
+
+    quantile : float, default=0.5
+        The quantile that the loss 'quantile' is for, in (0, 1). Only used with
+        loss='quantile'.
+
+    Attributes
+    ----------
+    {attributes}
+
+    See Also
+    --------
+    MLPClassifier : Multi-layer perceptron classifier.
+    sklearn.neural_network.MLPRegressor : The interface that this class follows.
+
+    Notes
+    -----
+    X is not copied as a whole if it is an aligned array of native float32 or float64, of any
+    strides, or CSR in canonical format; sparse X is never made dense. A fit that fails
+    leaves the estimator as it was; one that is interrupted with Ctrl-C warns and leaves a
+    usable model.
+
+    References
+    ----------
+    {references}
+
+    Examples
+    --------
+    >>> from fastnn import MLPRegressor
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn.model_selection import train_test_split
+    >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=1)
+    >>> regr = MLPRegressor(random_state=1, max_iter=2000, tol=0.1)
+    >>> regr.fit(X_train, y_train)
+    MLPRegressor(max_iter=2000, random_state=1, tol=0.1)
+    >>> print(regr.predict(X_test[:2]).round())
+    [  29. -291.]
+    >>> print(f"{regr.score(X_test, y_test):.2f}")
+    0.98
+    """
+
+    _parameter_constraints: dict = REGRESSOR_CONSTRAINTS
+    _y_numeric = True
+
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        l1_ratio=0.0,
+        dropout=0.0,
+        input_dropout=0.0,
+        max_grad_norm=None,
+        warmup_fraction=0.0,
+        weight_init="auto",
+        dtype="auto",
+        n_jobs=None,
+        huber_delta=1.35,
+        quantile=0.5,
+    ):
+        # Every parameter becomes the attribute of its name, nothing else happens here.
+        parameters = dict(locals())
+        del parameters["self"]
+        vars(self).update(parameters)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Fit the model to data X and targets y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The training data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values; not negative with loss='poisson',
+            positive with loss='gamma'.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative and not all zero.
+
+        Returns
+        -------
+        self : MLPRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y, sample_weight or a parameter is not valid, or if the weights of the
+            network became non-finite.
+        TypeError
+            If y is sparse or not numeric.
+
+        Examples
+        --------
+        >>> from fastnn import MLPRegressor
+        >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
+        >>> regr = MLPRegressor(
+        ...     hidden_layer_sizes=(), solver="lbfgs", alpha=0, random_state=0
+        ... )
+        >>> print(regr.fit(X, y).coefs_[0].round(2), regr.intercepts_[0].round(2))
+        [[2.]] [1.]
+        """
+        return self._fit(X, y, sample_weight)
+
+    @available_if(has_partial_fit)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Update the model with a single epoch over the given data.
+
+        Not available with solver='lbfgs'.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The training data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values; not negative with loss='poisson',
+            positive with loss='gamma'.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative and not all zero.
+
+        Returns
+        -------
+        self : MLPRegressor
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; and if early_stopping is set.
+
+        Examples
+        --------
+        >>> from fastnn import MLPRegressor
+        >>> regr = MLPRegressor(random_state=0).partial_fit([[0.0], [1.0]], [1.0, 3.0])
+        >>> regr.partial_fit([[2.0]], [5.0]).t_
+        3
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """Predict target values.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted values, in the precision of the network.
+        """
+        outputs = self._forward(X)
+        return outputs.ravel() if outputs.shape[1] == 1 else outputs
+
+    def _encode_target(self, y, classes, incremental):
+        return check_regression_target(y, self.loss)
+
+    def _n_outputs(self, y):
+        return y.shape[1]
+
+    def _network_loss(self):
+        parameter = LOSSES[self.loss].parameter
+        return self.loss, 0.0 if parameter is None else getattr(self, parameter)
+
+    def _stratification(self, y):
+        return None
+
+    def _score_outputs(self, y, outputs, sample_weight):
+        return float(r2_score(y, outputs, sample_weight=sample_weight))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = LOSSES[self.loss].domain in ("y >= 0", "y > 0")
+        return tags
