@@ -246,10 +246,17 @@ def first_not_below(indices, value):
 def activate(step, task, z_at, a_at, ld, block):
     # a (rows, ld) = activation of z, padding included. They may be one array.
     first, last = rows_of_task(step, task, block)
-    z = span(z_at, first * ld, last * ld, real)  # (task's rows, ld)
     a = span(a_at, first * ld, last * ld, real)  # (task's rows, ld)
-    for i in range(z.shape[0]):
-        a[i] = forward(z[i])
+    if a_at != z_at:
+        copy(span(z_at, first * ld, last * ld, real), a)
+    for i in range(a.shape[0]):
+        a[i] = forward(a[i])
+
+
+def copy(source, target):
+    # target = source. A loop from one array to another that may be the same does not vectorise.
+    for i in range(source.shape[0]):
+        target[i] = source[i]
 
 
 def backward(step, task, kept_at, delta_at, ld, block):
@@ -270,11 +277,12 @@ def dropout(
     key = view(keys_at, layer + 1, np.int64)[layer]
     scale = real(view(scale_at, 1, np.float64)[0])
     for r in range(first, last):
-        source = span(source_at, r * ld, r * ld + n, real)  # (n,)
         target = span(target_at, r * ld, r * ld + n, real)  # (n,)
+        if target_at != source_at:
+            copy(span(source_at, r * ld, r * ld + n, real), target)
         for j in range(n):
             kept = is_kept(key, r * n + j, threshold)
-            target[j] = source[j] * scale if kept else real(0)
+            target[j] = target[j] * scale if kept else real(0)
 
 
 def dropout_csr(
