@@ -3,6 +3,7 @@
 import copy
 import warnings
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -17,6 +18,7 @@ from fastnn.kernels.optimizers import Optimizer
 from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import (
     check_activation,
+    check_batch_norm,
     check_dropout,
     check_hidden_layer_sizes,
     check_weight_init,
@@ -43,6 +45,13 @@ STOCHASTIC_ATTRIBUTES = (
 )
 
 
+# Lists of views of the flat vector, besides coefs_ and intercepts_.
+NORM_ATTRIBUTES = (
+    "batch_norm_scale_", "batch_norm_shift_", "batch_norm_mean_", "batch_norm_var_",
+)  # fmt: skip
+EXTRA_ATTRIBUTES = ("activation_params_", *NORM_ATTRIBUTES)
+
+
 class BaseMultilayerPerceptron(BaseEstimator):
     """Base class of the two estimators. Not for use by itself."""
 
@@ -66,6 +75,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
 
     def _train(self, X, y, sample_weight, classes, incremental):
         hidden_units = check_hidden_layer_sizes(self.hidden_layer_sizes)
+        check_batch_norm(self)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
@@ -113,7 +123,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
     def _network_of(self, layer_units):
         """The network that the parameters describe."""
         activation = check_activation(self.activation, len(layer_units) - 2)
-        return Network(tuple(layer_units), activation, *self._network_loss())
+        return Network(tuple(layer_units), activation, *self._network_loss(), self.batch_norm)
 
     def _continue(self, data, hidden_units):
         """A copy of the fitted parameters, to go on with."""
@@ -225,7 +235,9 @@ class BaseMultilayerPerceptron(BaseEstimator):
         dropout = check_dropout(self.dropout, self.input_dropout, n_hidden)
         # Only what needs a seed draws one: without it the draws are scikit-learn's.
         seed = self._random_state.randint(2**31 - 1) if any(dropout) else 0
-        return Regularization(self.alpha, self.l1_ratio, dropout, self.max_grad_norm, seed)
+        return Regularization(
+            self.alpha, self.l1_ratio, dropout, self.max_grad_norm, self.batch_norm_momentum, seed
+        )
 
     def _warn_outcome(self, outcome):
         if outcome == "interrupted":
@@ -313,7 +325,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
         weight = None if data.sample_weight is None else data.sample_weight[rows]
 
         def score(params):
-            output = backend.forward(network, params, data.X, rows=rows)
+            output = backend.forward(*network.folded(params), data.X, rows=rows)
             if not np.isfinite(output).all() or (weight is not None and not weight.any()):
                 return np.nan
             with np.errstate(over="ignore"):
@@ -373,20 +385,30 @@ class BaseMultilayerPerceptron(BaseEstimator):
         self._params = params
         self.n_layers_ = len(network.layer_units)
         self.n_outputs_ = network.layer_units[-1]
-        self.n_parameters_ = network.n_params
+        self.n_parameters_ = network.n_trained
         self.out_activation_ = network.out_activation
         self._make_views()
 
     def _make_views(self):
         self.coefs_ = self._network.coefs(self._params)
         self.intercepts_ = self._network.intercepts(self._params)
-        self._views = (*self.coefs_, *self.intercepts_)
+        self.activation_params_ = self._network.slopes(self._params)
+        for name, views in zip(NORM_ATTRIBUTES, self._network.norms(self._params), strict=True):
+            setattr(self, name, views)
+        self._views = self._current_views()
+        # Weights with batch normalisation folded in, for predictions.
+        self._folded = None
         # What the backend keeps between predictions, for these parameters.
         self._kept = {}
 
+    def _current_views(self):
+        """All arrays that the public attributes hand out, None where a layer has none."""
+        extras = (vars(self).get(name, ()) for name in EXTRA_ATTRIBUTES)
+        return (*self.coefs_, *self.intercepts_, *chain.from_iterable(extras))
+
     def _views_are_ours(self):
         views = vars(self).get("_views")
-        current = (*self.coefs_, *self.intercepts_)
+        current = self._current_views()
         return (
             views is not None
             and len(views) == len(current)
@@ -424,14 +446,21 @@ class BaseMultilayerPerceptron(BaseEstimator):
         dtype = np.result_type(*coefs, *intercepts)
         if dtype not in (np.float32, np.float64):
             dtype = np.float64
-        return network, network.pack(coefs, intercepts, dtype)
+        params = network.pack(coefs, intercepts, dtype)
+        if trained and trained.layer_units == layer_units:
+            extras = (network.slopes(params), *network.norms(params))
+            for name, views in zip(EXTRA_ATTRIBUTES, extras, strict=True):
+                for view, values in zip(views, getattr(self, name), strict=True):
+                    if view is not None:
+                        view[...] = values
+        return network, params
 
     def __getstate__(self):
         # The flat parameters once, instead of once more as views.
         state = dict(super().__getstate__())
         if "_params" in state:
             state["_network"], state["_params"] = self._fitted_network()
-            for name in ("coefs_", "intercepts_", "_views", "_kept"):
+            for name in ("coefs_", "intercepts_", *EXTRA_ATTRIBUTES, "_views", "_folded", "_kept"):
                 state.pop(name, None)
         return state
 
@@ -458,6 +487,13 @@ class BaseMultilayerPerceptron(BaseEstimator):
             )
         check_representable(X, params.dtype, "X")
         kept = self._kept if params is vars(self).get("_params") else None
+        if network.batch_norm:
+            network, folded = network.folded(params)
+            if kept is None or self._folded is None:
+                self._folded = folded
+            # In the place that kept predictions read from.
+            self._folded[...] = folded
+            params = self._folded
         return self._backend().forward(network, params, X, link=link, kept=kept)
 
     def _loss_grad_lbfgs(

@@ -138,6 +138,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         l1_ratio=0.0,
         dropout=0.0,
         input_dropout=0.0,
+        batch_norm=False,
+        batch_norm_momentum=0.1,
         max_grad_norm=None,
         warmup_fraction=0.0,
         weight_init="auto",

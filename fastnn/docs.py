@@ -146,6 +146,16 @@ dropout : float or array-like of float, default=0.0
 input_dropout : float, default=0.0
     The same for the input features.
 
+batch_norm : bool, default=False
+    Whether each hidden layer's inputs are normalised, unit by unit, to the mean and variance
+    of the mini-batch, before a learned scale and shift and the activation. Predictions take
+    running averages of mean and variance. Sample weights do not count in these. Not
+    available with solver='lbfgs'.
+
+batch_norm_momentum : float, default=0.1
+    The weight of a mini-batch in these averages, in (0, 1]. Only used with
+    batch_norm=True.
+
 max_grad_norm : float or None, default=None
     Where the gradient of all parameters together has a larger Euclidean norm than this,
     it is scaled down to it. Not used with solver='lbfgs'.
@@ -207,6 +217,23 @@ coefs_ : list of ndarray of shape (n_in, n_out)
 intercepts_ : list of ndarray of shape (n_out,)
     The biases of each layer, views likewise.
 
+activation_params_ : list of ndarray of shape (1,) or None
+    What the activation of each hidden layer has learned: the slope of 'prelu'. Views of the
+    vector that ``coefs_`` are views of.
+
+batch_norm_scale_ : list of ndarray of shape (n_out,)
+    The scale that each hidden layer's batch normalisation has learned, views likewise. Like
+    the next three, empty without ``batch_norm``.
+
+batch_norm_shift_ : list of ndarray of shape (n_out,)
+    The shift.
+
+batch_norm_mean_ : list of ndarray of shape (n_out,)
+    The running mean.
+
+batch_norm_var_ : list of ndarray of shape (n_out,)
+    The running variance.
+
 n_features_in_ : int
     Number of features seen in ``fit``.
 
@@ -223,7 +250,8 @@ n_outputs_ : int
     Number of output units.
 
 n_parameters_ : int
-    Number of weights and biases.
+    Number of parameters that training learns: weights, biases and, where there are any, the
+    activations' and batch normalisation's.
 
 out_activation_ : str
     Name of the output activation function."""
@@ -240,6 +268,9 @@ ImageNet classification." arXiv:1502.01852 (2015).
 
 Kingma, D., and Ba, J. "Adam: a method for stochastic optimization."
 arXiv:1412.6980 (2014).
+
+Ioffe, S., and Szegedy, C. "Batch normalization: accelerating deep network training by
+reducing internal covariate shift." ICML (2015).
 
 Srivastava, N., et al. "Dropout: a simple way to prevent neural networks from
 overfitting." JMLR 15 (2014).

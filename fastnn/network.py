@@ -6,9 +6,9 @@ L2 regularisation is one slice, and the order is the one in which L-BFGS and
 scikit-learn pack theirs.
 """
 
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,11 @@ class Layer:
     n_out: int
     weight_offset: int
     bias_offset: int
+    # Of a hidden layer: where the scale and then the shift (n_out,) of its batch normalisation
+    # begin; the running mean and then the variance; and its activation's own parameter.
+    norm_offset: int | None = None
+    running_offset: int | None = None
+    slope_offset: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,17 @@ class Network:
         The loss, a key of ``LOSSES``. It fixes the output activation.
     loss_parameter : float
         The loss's parameter, where it has one.
+    batch_norm : bool
+        Whether every hidden layer is normalised over the mini-batch, before its activation.
     """
 
     layer_units: tuple[int, ...]
     activation: str | tuple[str, ...]
     loss: str
     loss_parameter: float = 0.0
+    batch_norm: bool = False
+    # Added to a variance before its root is divided by.
+    norm_epsilon: ClassVar[float] = 1e-5
 
     @property
     def activations(self):
@@ -61,9 +71,17 @@ class Network:
         return sum(n_in * n_out for n_in, n_out in pairwise(self.layer_units))
 
     @property
+    def n_trained(self):
+        """Number of parameters that training learns; they come before the others."""
+        n_biases = sum(self.layer_units[1:])
+        n_slopes = sum(ACTIVATIONS[name].learned is not None for name in self.activations)
+        n_norms = 2 * sum(self.layer_units[1:-1]) if self.batch_norm else 0
+        return self.n_weights + n_biases + n_norms + n_slopes
+
+    @property
     def n_params(self):
-        """Number of weights and biases."""
-        return self.n_weights + sum(self.layer_units[1:])
+        """Number of parameters: what is learned, and running means and variances."""
+        return self.n_trained + (2 * sum(self.layer_units[1:-1]) if self.batch_norm else 0)
 
     @property
     def out_activation(self):
@@ -72,16 +90,25 @@ class Network:
 
     @property
     def layers(self):
-        """The layer table, a list of `Layer`."""
+        """The layer table, a list of `Layer`: what each has, in the order of the flat vector."""
         shapes = list(pairwise(self.layer_units))
-        weight_offsets = accumulate((n * m for n, m in shapes), initial=0)
-        bias_offsets = accumulate((m for _, m in shapes), initial=self.n_weights)
-        return [
-            Layer(n_in, n_out, weight_offset, bias_offset)
-            for (n_in, n_out), weight_offset, bias_offset in zip(
-                shapes, weight_offsets, bias_offsets, strict=False
-            )
-        ]
+        hidden = self.layer_units[1:-1]
+        sizes = {
+            "weight_offset": [n * m for n, m in shapes],
+            "bias_offset": [m for _, m in shapes],
+            "norm_offset": [2 * n for n in hidden] if self.batch_norm else [],
+            "slope_offset": [
+                1 if ACTIVATIONS[name].learned is not None else 0 for name in self.activations
+            ],
+            "running_offset": [2 * n for n in hidden] if self.batch_norm else [],
+        }
+        places, end = [{"n_in": n_in, "n_out": n_out} for n_in, n_out in shapes], 0
+        for field, of_layers in sizes.items():
+            for place, size in zip(places, of_layers, strict=False):
+                if size > 0:
+                    place[field] = end
+                end += size
+        return [Layer(**place) for place in places]
 
     def coefs(self, params):
         """Weight matrices (n_in, n_out), as views of ``params``."""
@@ -98,9 +125,66 @@ class Network:
             params[layer.bias_offset : layer.bias_offset + layer.n_out] for layer in self.layers
         ]
 
+    def norms(self, params):
+        """Scale, shift, running mean and running variance of the hidden layers.
+
+        Returns
+        -------
+        norms : tuple of four lists of ndarray of shape (n_out,)
+            Views of ``params``; the lists are empty without batch normalisation.
+        """
+        norms = ([], [], [], [])
+        for layer in self.layers:
+            if layer.norm_offset is None:
+                continue
+            places = (layer.norm_offset, layer.norm_offset + layer.n_out)
+            places += (layer.running_offset, layer.running_offset + layer.n_out)
+            for views, place in zip(norms, places, strict=True):
+                views.append(params[place : place + layer.n_out])
+        return norms
+
+    def slopes(self, params):
+        """What each hidden layer's activation has learned, a view (1,) of ``params`` or None."""
+        return [
+            None
+            if layer.slope_offset is None
+            else params[layer.slope_offset : layer.slope_offset + 1]
+            for layer in self.layers[:-1]
+        ]
+
+    def reset_extras(self, params):
+        """Set what is neither a weight nor a bias to what training begins with."""
+        for views, value in zip(self.norms(params), (1.0, 0.0, 0.0, 1.0), strict=True):
+            for view in views:
+                view[...] = value
+        for name, slope in zip(self.activations, self.slopes(params), strict=True):
+            if slope is not None:
+                slope[...] = ACTIVATIONS[name].learned
+
+    def folded(self, params):
+        """A network without batch normalisation that predicts the same, and its parameters.
+
+        The running mean and variance go into weights and biases, in float64.
+        """
+        if not self.batch_norm:
+            return self, params
+        plain = replace(self, batch_norm=False)
+        coefs = [coef.astype(np.float64) for coef in self.coefs(params)]
+        intercepts = [intercept.astype(np.float64) for intercept in self.intercepts(params)]
+        for i, (scale, shift, mean, variance) in enumerate(zip(*self.norms(params), strict=True)):
+            factor = scale / np.sqrt(variance.astype(np.float64) + self.norm_epsilon)
+            coefs[i] *= factor
+            intercepts[i] = (intercepts[i] - mean) * factor + shift
+        result = plain.pack(coefs, intercepts, params.dtype)
+        for slope, old in zip(plain.slopes(result), self.slopes(params), strict=True):
+            if slope is not None:
+                slope[...] = old
+        return plain, result
+
     def pack(self, coefs, intercepts, dtype):
         """Copy weights and biases into a new flat vector (n_params,)."""
         params = np.empty(self.n_params, dtype=dtype)
+        self.reset_extras(params)
         views = self.coefs(params) + self.intercepts(params)
         for view, values in zip(views, [*coefs, *intercepts], strict=True):
             view[...] = values
@@ -114,6 +198,7 @@ class Network:
         by an entry of ``INITIALIZERS``, with biases of zero.
         """
         params = np.zeros(self.n_params, dtype=dtype)
+        self.reset_extras(params)
         for layer, factor, coef, intercept in zip(
             self.layers, self._init_factors, self.coefs(params), self.intercepts(params),
             strict=True,
@@ -167,6 +252,8 @@ class Regularization:
         For the input and for each hidden layer, the probability that a unit is left out.
     max_grad_norm : float or None
         The norm that the gradient of all parameters is scaled down to.
+    norm_momentum : float
+        The weight of a mini-batch in the running mean and variance of batch normalisation.
     seed : int
         Of the masks of dropout.
     """
@@ -175,6 +262,7 @@ class Regularization:
     l1_ratio: float = 0.0
     dropout: tuple[float, ...] = ()
     max_grad_norm: float | None = None
+    norm_momentum: float = 0.1
     seed: int = 0
 
     @property

@@ -47,6 +47,8 @@ CONSTRAINTS = {
     "l1_ratio": [Interval(Real, 0, 1, closed="both")],
     "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
     "input_dropout": [Interval(Real, 0, 1, closed="left")],
+    "batch_norm": ["boolean"],
+    "batch_norm_momentum": [Interval(Real, 0, 1, closed="right")],
     "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
     "warmup_fraction": [Interval(Real, 0, 1, closed="left")],
     "weight_init": [StrOptions({"auto", *INITIALIZERS})],
@@ -91,6 +93,10 @@ USED_WITH = {
     "l1_ratio": _STOCHASTIC,
     "dropout": _STOCHASTIC,
     "input_dropout": _STOCHASTIC,
+    "batch_norm_momentum": (
+        "batch_norm=True and a solver other than 'lbfgs'",
+        lambda model: model.solver != "lbfgs" and model.batch_norm,
+    ),
     "max_grad_norm": _STOCHASTIC,
     "shuffle": _STOCHASTIC,
     **{
@@ -210,6 +216,15 @@ def check_dropout(dropout, input_dropout, n_hidden):
             "layers. Give one for each hidden layer, or a single number for all."
         )
     return (float(input_dropout), *map(float, rates))
+
+
+def check_batch_norm(model):
+    """Raise ValueError if there are to be no mini-batches to normalise over."""
+    if model.batch_norm and model.solver == "lbfgs":
+        raise ValueError(
+            "batch_norm=True is not available with solver='lbfgs', which has no mini-batches. "
+            "Use another solver, such as 'adam'."
+        )
 
 
 def check_weight_init(model):

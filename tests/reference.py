@@ -51,6 +51,7 @@ HIDDEN_ACTIVATIONS = {
     "relu": lambda z: np.maximum(z, 0),
     "softplus": softplus,
     "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
+    "prelu": lambda z, slope: np.where(z > 0, z, slope * z),
     "elu": elu,
     "selu": lambda z: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * elu(z)),
     "gelu": lambda z: z * normal_cdf(z),
@@ -65,7 +66,8 @@ HIDDEN_GRADIENTS = {
     "tanh": lambda z: 1 - np.tanh(z) ** 2,
     "relu": lambda z: z > 0,
     "softplus": expit,
-    "leaky_relu": lambda z: np.where(z < 0, 0.01, 1.0),
+    "leaky_relu": lambda z: np.where(z <= 0, 0.01, 1.0),
+    "prelu": lambda z, slope: np.where(z <= 0, slope, 1.0),
     "elu": lambda z: np.where(z < 0, np.exp(np.minimum(z, 0)), 1.0),
     "selu": lambda z: SELU_SCALE * np.where(z < 0, SELU_ALPHA * np.exp(np.minimum(z, 0)), 1.0),
     "gelu": lambda z: normal_cdf(z) + z * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi),
@@ -93,23 +95,66 @@ def batch_of(X, rows, dtype):
     return batch.astype(dtype) if sparse.issparse(batch) else np.array(batch, dtype=dtype)
 
 
-def activations_of(network, params, batch, masks=None):
-    """Activations of every layer from the batch on, and the z of every layer but that.
+@dataclass
+class Forward:
+    """What a pass forward has computed, for each layer: see `forward_pass`."""
 
-    ``masks`` are factors of the activations, for the batch and every hidden layer.
+    activations: list
+    inputs: list
+    norms: list
+
+
+def hidden_activation(network, params, i, functions):
+    """One of the functions of hidden layer i's activation, with what it has learned."""
+    function, slope = functions[network.activations[i]], network.slopes(params)[i]
+    return function if slope is None else lambda z: function(z, slope[0])
+
+
+def forward_pass(network, params, batch, masks=None, norm_momentum=None):
+    """The pass through the network, a `Forward`: activations from the batch on, their inputs z.
+
+    ``masks`` are factors of the activations, for the batch and every hidden layer. With a
+    norm_momentum, batch normalisation is that of training and its running statistics move.
     """
     if masks is not None:
         batch = batch.multiply(masks[0]).tocsr() if sparse.issparse(batch) else batch * masks[0]
-    activations, inputs = [batch], []
+    result = Forward([batch], [], [])
     coefs, intercepts = network.coefs(params), network.intercepts(params)
-    names = [*network.activations, "identity"]
-    for i, (coef, intercept, name) in enumerate(zip(coefs, intercepts, names, strict=True)):
-        inputs.append(np.asarray(activations[-1] @ coef) + intercept)
-        activation = HIDDEN_ACTIVATIONS[name](inputs[-1])
-        if masks is not None and i < len(coefs) - 1:
-            activation = activation * masks[i + 1]
-        activations.append(activation.astype(params.dtype))
-    return activations, inputs
+    for i, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True)):
+        z = np.asarray(result.activations[-1] @ coef) + intercept
+        activation = z
+        if i < len(coefs) - 1:
+            if network.batch_norm:
+                z = normalized(network, params, i, z, result.norms, norm_momentum)
+            activation = hidden_activation(network, params, i, HIDDEN_ACTIVATIONS)(z)
+            if masks is not None:
+                activation = activation * masks[i + 1]
+        result.inputs.append(z)
+        result.activations.append(activation.astype(params.dtype))
+    return result
+
+
+def normalized(network, params, i, z, norms, momentum):
+    """Batch normalisation of z (n, n_out); keeps in norms what its gradient needs."""
+    scale, shift, mean, variance = (views[i] for views in network.norms(params))
+    if momentum is None:
+        return scale * (z - mean) / np.sqrt(variance + network.norm_epsilon) + shift
+    factor = 1 / np.sqrt(z.var(axis=0) + network.norm_epsilon)
+    standard = (z - z.mean(axis=0)) * factor
+    if len(z) > 1:
+        mean += momentum * (z.mean(axis=0) - mean)
+        variance += momentum * (z.var(axis=0, ddof=1) - variance)
+    norms.append((standard, factor))
+    return scale * standard + shift
+
+
+def delta_before_norm(network, params, gradient, i, delta, norm):
+    """The derivative with respect to what was normalised; sets the gradients of the norm."""
+    (standard, factor), n = norm, len(delta)
+    scale = network.norms(params)[0][i]
+    of_scale, of_shift, _, _ = (views[i] for views in network.norms(gradient))
+    of_scale[...], of_shift[...] = (delta * standard).sum(axis=0), delta.sum(axis=0)
+    return scale * factor * (delta - (of_shift + standard * of_scale) / n)
 
 
 def mixed(x, shifts, factors):
@@ -206,32 +251,52 @@ def delta_of(network, y, z):
     return formulas.get(loss, lambda: r)()
 
 
-def loss_and_gradient(network, params, batch, y, sample_weight, alpha, alpha_1=0.0, masks=None):
-    """Mean loss with L2 and L1 penalty, and its gradient (n_params,), of one batch."""
+@dataclass
+class Penalty:
+    """Strengths of the L2 and the L1 penalty."""
+
+    alpha: float = 0.0
+    alpha_1: float = 0.0
+
+
+def loss_and_gradient(
+    network, params, batch, y, sample_weight, penalty, masks=None, norm_momentum=None
+):
+    """Mean loss with its penalties, and its gradient (n_params,), of one batch."""
     dtype = params.dtype
-    layers, inputs = activations_of(network, params, batch, masks)
+    result = forward_pass(network, params, batch, masks, norm_momentum)
+    z = result.inputs[-1]
     y = targets_of(network, y, dtype)
     weight = np.ones(len(y), dtype) if sample_weight is None else sample_weight.astype(dtype)
     weight_sum = weight.sum()
 
     coefs = network.coefs(params)
-    loss = (weight * loss_of_rows(network, y, inputs[-1])).sum() / weight_sum
-    loss += 0.5 * alpha * sum((coef**2).sum() for coef in coefs) / weight_sum
-    loss += alpha_1 * sum(abs(coef).sum() for coef in coefs) / weight_sum
+    loss = (weight * loss_of_rows(network, y, z)).sum() / weight_sum
+    loss += 0.5 * penalty.alpha * sum((coef**2).sum() for coef in coefs) / weight_sum
+    loss += penalty.alpha_1 * sum(abs(coef).sum() for coef in coefs) / weight_sum
 
-    gradient = np.empty_like(params)
+    gradient = np.zeros_like(params)
     coef_gradients, intercept_gradients = network.coefs(gradient), network.intercepts(gradient)
-    delta = delta_of(network, y, inputs[-1]) * weight[:, None]
+    delta = delta_of(network, y, z) * weight[:, None]
     for i in reversed(range(len(coefs))):
-        penalty = alpha * coefs[i] + alpha_1 * np.sign(coefs[i])
-        coef_gradients[i][...] = (layers[i].T @ delta + penalty) / weight_sum
-        intercept_gradients[i][...] = delta.sum(axis=0) / weight_sum
-        if i > 0:
-            slope = HIDDEN_GRADIENTS[network.activations[i - 1]](inputs[i - 1])
-            if masks is not None:
-                slope = slope * masks[i]
-            delta = ((delta @ coefs[i].T) * slope).astype(dtype)
-    return float(loss), gradient
+        of_penalty = penalty.alpha * coefs[i] + penalty.alpha_1 * np.sign(coefs[i])
+        coef_gradients[i][...] = result.activations[i].T @ delta + of_penalty
+        intercept_gradients[i][...] = delta.sum(axis=0)
+        if i == 0:
+            break
+        delta = delta @ coefs[i].T
+        if masks is not None:
+            delta = delta * masks[i]
+        z = result.inputs[i - 1]
+        if network.slopes(params)[i - 1] is not None:
+            network.slopes(gradient)[i - 1][...] = (delta * np.minimum(z, 0)).sum()
+        slope = hidden_activation(network, params, i - 1, HIDDEN_GRADIENTS)(z)
+        delta = (delta * slope).astype(dtype)
+        if network.batch_norm:
+            delta = delta_before_norm(
+                network, params, gradient, i - 1, delta, result.norms[i - 1]
+            ).astype(dtype)
+    return float(loss), gradient / weight_sum
 
 
 def take_step(network, optimizer, params, gradient):
@@ -320,7 +385,8 @@ class ReferenceTrainer:
         state[STEP_RATE] = rate
         loss, gradient = loss_and_gradient(
             self.network, self.params, batch_of(self.data.X, rows, self.params.dtype),
-            self.data.y[rows], weight, alpha, alpha_1, masks,
+            self.data.y[rows], weight, Penalty(alpha, alpha_1), masks,
+            regularization.norm_momentum,
         )  # fmt: skip
         if regularization.max_grad_norm is not None:
             gradient *= min(
@@ -346,7 +412,7 @@ class ReferenceBackend:
 
         def evaluate(params):
             loss, gradient = loss_and_gradient(
-                network, params.astype(dtype), batch, data.y, data.sample_weight, alpha
+                network, params.astype(dtype), batch, data.y, data.sample_weight, Penalty(alpha)
             )
             return loss, gradient.astype(np.float64)
 
@@ -354,8 +420,7 @@ class ReferenceBackend:
 
     def forward(self, network, params, X, *, rows=None, link=True, kept=None):
         self.calls.append("forward")
-        _, inputs = activations_of(network, params, batch_of(X, rows, params.dtype))
-        z = inputs[-1]
+        z = forward_pass(network, params, batch_of(X, rows, params.dtype)).inputs[-1]
         return OUTPUT_ACTIVATIONS[network.out_activation](z) if link else z
 
 

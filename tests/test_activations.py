@@ -15,19 +15,29 @@ PYTORCH_NAMES = {"logistic": "sigmoid"}
 TOLERANCE = {"float32": 2e-6, "float64": 1e-14}
 
 
-def loop(x, y):
+def loop(x, y, *learned):
     for i in range(x.shape[0]):
-        y[i] = scalar_function(x[i])  # noqa: F821
+        y[i] = scalar_function(x[i], *learned)  # noqa: F821
 
 
-def compiled(function, x):
+def compiled(function, x, *learned):
     """The kernels' version of a plain function on each element of x (n,)."""
     precision = x.dtype.name
     scalar_function = catalog.bound(function)(precision)
     name = f"test_loop_{function.__name__}_{precision}"
     y = np.empty_like(x)
-    jit.bind(loop, name, from_python=True, scalar_function=scalar_function)(x, y)
+    call = jit.bind(loop, name, from_python=True, scalar_function=scalar_function)
+    call(x, y, *(x.dtype.type(value) for value in learned))
     return y
+
+
+def plain(function, x, *learned):
+    return np.array([function(float(element), *learned) for element in x])
+
+
+def learned_of(activation):
+    """What it begins with, as further arguments."""
+    return () if activation.learned is None else (activation.learned,)
 
 
 def recorded(name):
@@ -40,8 +50,9 @@ def recorded(name):
 
 def gradient_at(activation, x, apply):
     """The derivative at x by the registry's functions."""
-    argument = x if activation.gradient_of == "input" else apply(activation.forward, x)
-    return apply(activation.gradient, argument)
+    learned = learned_of(activation)
+    argument = x if activation.gradient_of == "input" else apply(activation.forward, x, *learned)
+    return apply(activation.gradient, argument, *learned)
 
 
 @pytest.mark.parametrize("precision", TOLERANCE)
@@ -51,7 +62,8 @@ def test_compiled(name, precision):
     x = X.astype(precision)
     activation = ACTIVATIONS[name]
     tolerance = {"rtol": TOLERANCE[precision], "atol": TOLERANCE[precision]}
-    np.testing.assert_allclose(compiled(activation.forward, x), value, **tolerance)
+    values = compiled(activation.forward, x, *learned_of(activation))
+    np.testing.assert_allclose(values, value, **tolerance)
     np.testing.assert_allclose(gradient_at(activation, x, compiled), derivative, **tolerance)
 
 
@@ -61,11 +73,9 @@ def test_plain(name):
     value, derivative = recorded(name)
     activation = ACTIVATIONS[name]
 
-    def apply(function, x):
-        return np.array([function(float(element)) for element in x])
-
-    np.testing.assert_allclose(apply(activation.forward, X), value, rtol=1e-12, atol=1e-15)
-    gradients = gradient_at(activation, X, apply)
+    values = plain(activation.forward, X, *learned_of(activation))
+    np.testing.assert_allclose(values, value, rtol=1e-12, atol=1e-15)
+    gradients = gradient_at(activation, X, plain)
     np.testing.assert_allclose(gradients, derivative, rtol=1e-12, atol=1e-15)
 
 
@@ -74,8 +84,8 @@ def test_plain(name):
 def test_nan_stays(name, precision):
     x = np.array([np.nan], precision)
     activation = ACTIVATIONS[name]
-    assert np.isnan(compiled(activation.forward, x)).all()
-    if name not in ("identity", "relu", "leaky_relu", "elu", "selu"):
+    assert np.isnan(compiled(activation.forward, x, *learned_of(activation))).all()
+    if name not in ("identity", "relu", "leaky_relu", "prelu", "elu"):
         assert np.isnan(gradient_at(activation, x, compiled)).all()
 
 

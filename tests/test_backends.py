@@ -1,6 +1,8 @@
 """The CPU backend against the NumPy oracle, over the registries, and its gradients."""
 
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS, Optimizer
 from fastnn.network import Data, Network, Regularization
-from reference import ReferenceBackend
+from reference import ReferenceBackend, dropout_masks
 
 HIDDEN = ((9,), (40, 13), ())
 # Outputs by the targets' domain: fewer and more than a vector of any processor holds.
@@ -175,6 +177,129 @@ def test_regularization(name, rule, dtype):
             np.testing.assert_allclose(
                 result[key], value, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype], err_msg=key
             )
+
+
+def train(backend, network, data, params, regularization, rule="sgd", rate=0.0, batch_size=None):
+    """The loss of an epoch of plain steps in the data's order, at most one by default."""
+    optimizer = Optimizer(rule, len(params), params.dtype, learning_rate=rate, momentum=0.0)
+    trainer = backend.trainer(
+        network, params, data, optimizer, regularization=regularization,
+        batch_size=batch_size or len(data.y),
+    )  # fmt: skip
+    return trainer.train_epoch(np.arange(len(data.y)))
+
+
+TRAINED = {
+    "batch_norm": (True, Regularization(0.1)),
+    "dropout": (False, Regularization(0.1, dropout=(0.2, 0.3, 0.0), seed=3)),
+    "l1": (False, Regularization(0.1, l1_ratio=0.5)),
+    "all": (True, Regularization(0.1, 0.3, (0.1, 0.2, 0.3), seed=4)),
+}
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+@pytest.mark.parametrize("activation", ["tanh", "prelu", "gelu"])
+@pytest.mark.parametrize("name", TRAINED)
+def test_gradients_in_training_agree_with_central_differences(name, activation, is_sparse):
+    """Within 1e-7 relative: of the first step, whose masks are always the same."""
+    batch_norm, regularization = TRAINED[name]
+    network = Network((5, 6, 4, 3), activation, "log_loss", batch_norm=batch_norm)
+    data = make_data(network, is_sparse=is_sparse, weighted=True, n=23)
+    backend, step = backends.get_backend(), 1e-5
+    initial = network.initialize(np.random.RandomState(3), np.float64)
+    initial += 0.1 * np.random.RandomState(4).standard_normal(len(initial))
+    moved = initial.copy()
+    train(backend, network, data, moved, regularization, rate=1.0)
+    n = network.n_trained
+    gradient = (initial - moved)[:n]
+
+    def loss_at(i, sign):
+        params = initial.copy()
+        params[i] += sign * step
+        return train(backend, network, data, params, regularization)
+
+    differences = np.array([loss_at(i, 1) - loss_at(i, -1) for i in range(n)]) / (2 * step)
+    assert np.linalg.norm(differences - gradient) <= 1e-7 * np.linalg.norm(gradient)
+    np.testing.assert_allclose(gradient, differences, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(
+    "activations", [("relu", "tanh"), ("prelu", "silu"), ("identity", "prelu")]
+)
+def test_batch_norm_and_learned_slopes(activations, dtype):
+    """Against the oracle, and folded predictions against those of running statistics."""
+    tolerance = {"rtol": 5 * TOLERANCE[dtype], "atol": 5 * TOLERANCE[dtype]}
+    # The gradient of a bias before a batch norm is a rounding, which Adam's makes a step of.
+    rules = ("nesterov", "adamw") if dtype == "float64" else ("nesterov",)
+    for batch_norm, is_sparse, rule in itertools.product((False, True), (False, True), rules):
+        network = Network((7, 90, 20, 4), activations, "log_loss", batch_norm=batch_norm)
+        data = make_data(network, is_sparse=is_sparse, weighted=True)
+        results = []
+        for backend in (ReferenceBackend(), backends.get_backend()):
+            params = network.initialize(np.random.RandomState(0), dtype)
+            optimizer = make_optimizer(rule, network, dtype)
+            trainer = backend.trainer(
+                network, params, data, optimizer,
+                regularization=REGULARIZATIONS["all"], batch_size=20,
+            )  # fmt: skip
+            losses = [trainer.train_epoch(np.arange(57)) for _ in range(3)]
+            results.append((params, losses, backend.forward(*network.folded(params), data.X)))
+        for expected, result in zip(*results, strict=True):
+            np.testing.assert_allclose(result, expected, **tolerance)
+        unfolded = ReferenceBackend().forward(network, results[1][0], data.X)
+        np.testing.assert_allclose(results[1][2], unfolded, **tolerance)
+
+
+def test_batch_norm_is_that_of_pytorch():
+    """Forward, running statistics, and all gradients, through a network that adds nothing.
+
+    Its layers pass the data on; the losses' gradient is what PyTorch was given from above.
+    """
+    recorded = json.loads((Path(__file__).parent / "recordings" / "batch_norm.json").read_text())
+    network = Network((5, 5, 5), "identity", "squared_error", batch_norm=True)
+    params = network.pack([np.eye(5)] * 2, [np.zeros(5)] * 2, np.float64)
+    scale, shift, mean, variance = (views[0] for views in network.norms(params))
+    scale[...], shift[...] = recorded["gamma"], recorded["beta"]
+    regularization = Regularization(norm_momentum=recorded["momentum"])
+    backend, extras = backends.get_backend(), slice(network.n_weights + 10, network.n_trained)
+    for batch in recorded["batches"]:
+        X, output = np.array(batch["input"]), np.array(batch["output"])
+        upstream = np.array(batch["output_gradient"])
+        # The gradient of half the squared error is output - target, and its mean over the rows.
+        data, before = Data(X, output - upstream), params.copy()
+        train(backend, network, data, params, regularization, rate=1.0)
+        gradient = (before - params) * len(X)
+        expected = [*batch["gamma_gradient"], *batch["beta_gradient"]]
+        np.testing.assert_allclose(gradient[extras], expected, rtol=1e-8, atol=1e-9)
+        of_weights = network.coefs(gradient)[0]
+        np.testing.assert_allclose(
+            of_weights, X.T @ np.array(batch["input_gradient"]), rtol=1e-8, atol=1e-6
+        )
+        np.testing.assert_allclose(mean, batch["running_mean"], rtol=1e-12)
+        np.testing.assert_allclose(variance, batch["running_var"], rtol=1e-12)
+        # All but the running statistics as they were.
+        params[: network.n_trained] = before[: network.n_trained]
+    evaluation = recorded["evaluation"]
+    predicted = backend.forward(*network.folded(params), np.array(evaluation["input"]))
+    np.testing.assert_allclose(predicted, evaluation["output"], rtol=1e-10, atol=1e-10)
+
+
+def test_dropout_masks():
+    """Their rate and scale are right, and they differ between steps, layers and rows."""
+    network = Network((400, 300, 200), "identity", "squared_error")
+    regularization = Regularization(dropout=(0.3, 0.5), seed=11)
+    masks = [dropout_masks(network, regularization, step, 100) for step in (1, 2)]
+    for (first, second), rate in zip(zip(*masks, strict=True), (0.3, 0.5), strict=True):
+        kept = first > 0
+        assert set(np.unique(first)) == {0.0, 1 / (1 - rate)}
+        error = np.sqrt(rate * (1 - rate) / kept.size)
+        assert abs(kept.mean() - (1 - rate)) < 4 * error
+        assert abs(kept.mean(axis=0) - (1 - rate)).max() < 5 * error * np.sqrt(len(kept[0]))
+        agree = (kept == (second > 0)).mean()
+        assert abs(agree - rate**2 - (1 - rate) ** 2) < 0.02
+        rows = np.corrcoef(kept.astype(float))
+        assert abs(rows - np.eye(len(rows))).max() < 0.35
 
 
 @pytest.mark.parametrize("rule", OPTIMIZERS)

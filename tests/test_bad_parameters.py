@@ -50,6 +50,8 @@ IMPOSSIBLE = {
     "l1_ratio": [-0.1, 1.1, np.nan],
     "dropout": [-0.1, 1, "half", None],
     "input_dropout": [-0.1, 1, None, [0.1]],
+    "batch_norm": ["yes", 2, None],
+    "batch_norm_momentum": [0, 1.1, None],
     "max_grad_norm": [0, -1, "x", np.inf],
     "warmup_fraction": [-0.1, 1, None],
     "weight_init": ["ones", "zeros", None],

@@ -54,10 +54,11 @@ CHANGED = {
     "l1_ratio": 0.5,
     "dropout": [0.5],
     "input_dropout": 0.1,
+    "batch_norm_momentum": 0.5,
     "max_grad_norm": 1.0,
     "warmup_fraction": 0.2,
 }
-ALWAYS = {"power_t", "validation_fraction", "max_fun"}
+ALWAYS = {"power_t", "validation_fraction", "max_fun", "batch_norm_momentum"}
 IGNORED = {
     "lbfgs": set(CHANGED) - {"max_fun"},
     "sgd": ALWAYS | {"beta_1", "beta_2", "epsilon"},

@@ -125,6 +125,18 @@ def mish_gradient(z):
     return t + z * (real(1.0) - t * t) * logistic(z)
 
 
+def prelu(z, slope):
+    return slope * z if z < real(0.0) else z
+
+
+def prelu_gradient(z, slope):
+    return real(1.0) if z > real(0.0) else slope
+
+
+def prelu_slope_gradient(z):
+    return z if z < real(0.0) else real(0.0)
+
+
 @dataclass(frozen=True)
 class Activation:
     """A hidden activation.
@@ -142,6 +154,11 @@ class Activation:
         which costs no memory, else ``gradient(z)``.
     gradient_of : {"output", "input"}
         Which of the two.
+    learned : float or None
+        What a parameter of its own begins with, one for each layer. ``forward`` and
+        ``gradient`` take it as a second argument.
+    learned_gradient : callable or None
+        The derivative with respect to that parameter, at z.
     init_factor : float
         With ``weight_init="auto"`` weights are uniform within
         sqrt(init_factor / (fan_in + fan_out)).
@@ -152,6 +169,8 @@ class Activation:
     forward: Callable
     gradient: Callable
     gradient_of: str = "output"
+    learned: float | None = None
+    learned_gradient: Callable | None = None
     init_factor: float = 6.0
 
 
@@ -181,6 +200,15 @@ ACTIVATIONS = {
             "a ReLU with a slope below zero: f(x) = max(0.01 x, x)",
             leaky_relu,
             leaky_relu_gradient,
+        ),
+        Activation(
+            "prelu",
+            "a ReLU with a slope a below zero, learned for each layer: f(x) = x if x > 0 else a x",
+            prelu,
+            prelu_gradient,
+            gradient_of="input",
+            learned=0.25,
+            learned_gradient=prelu_slope_gradient,
         ),
         Activation(
             "elu",

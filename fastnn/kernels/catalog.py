@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import FunctionType
 
-from fastnn.kernels import elementary, jit, matmul, simd, units
+from fastnn.kernels import dropout, elementary, jit, matmul, norm_units, simd, units
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS
@@ -78,6 +78,11 @@ def constant(value):
     return lambda precision: value
 
 
+def _lane_sum(of):
+    """A factory of the sum of "values", "squares" or "sizes"."""
+    return lambda precision: simd.make_lane_sum(precision, of=of)
+
+
 def begin_step_unit(precision):
     return compile_unit(units.begin_step, precision)
 
@@ -118,15 +123,42 @@ def csr_gradient_unit(precision):
 
 
 def activate_unit(precision, activation):
-    return compile_unit(
-        units.activate, precision, activation, forward=bound(ACTIVATIONS[activation].forward)
-    )
+    entry = ACTIVATIONS[activation]
+    template = units.activate if entry.learned is None else units.activate_learned
+    return compile_unit(template, precision, activation, forward=bound(entry.forward))
 
 
 def backward_unit(precision, activation):
+    entry = ACTIVATIONS[activation]
+    gradient = bound(entry.gradient)
+    if entry.learned is None:
+        return compile_unit(units.backward, precision, activation, gradient=gradient)
     return compile_unit(
-        units.backward, precision, activation, gradient=bound(ACTIVATIONS[activation].gradient)
+        units.backward_learned, precision, activation, gradient=gradient,
+        learned_gradient=bound(entry.learned_gradient), lane_sum=_lane_sum("values"),
+    )  # fmt: skip
+
+
+def sum_rows_unit(precision):
+    return compile_unit(
+        units.sum_rows, precision, lane_sum=lambda p: simd.make_lane_sum("float64", of="values")
     )
+
+
+def norm_statistics_unit(precision):
+    return compile_unit(norm_units.norm_statistics, precision)
+
+
+def normalize_unit(precision):
+    return compile_unit(norm_units.normalize, precision)
+
+
+def norm_sums_unit(precision):
+    return compile_unit(norm_units.norm_sums, precision)
+
+
+def norm_backward_unit(precision):
+    return compile_unit(norm_units.norm_backward, precision)
 
 
 def output_unit(precision, name):
@@ -159,21 +191,19 @@ def sum_parts_unit(precision):
 
 def segment_sums_unit(precision, of):
     """Sums ``of`` squares or of sizes."""
-    return compile_unit(
-        units.segment_sums, precision, of, lane_sum=lambda p: simd.make_lane_sum(p, of=of)
-    )
+    return compile_unit(units.segment_sums, precision, of, lane_sum=_lane_sum(of))
 
 
 def begin_dropout_unit():
-    return compile_unit(units.begin_dropout, "float64")
+    return compile_unit(dropout.begin_dropout, "float64")
 
 
 def dropout_unit(precision):
-    return compile_unit(units.dropout, precision)
+    return compile_unit(dropout.dropout, precision)
 
 
 def dropout_csr_unit(precision):
-    return compile_unit(units.dropout_csr, precision)
+    return compile_unit(dropout.dropout_csr, precision)
 
 
 def penalize_unit(precision):
@@ -187,15 +217,11 @@ def clip_unit(precision):
 
 
 def finish_unit():
-    return compile_unit(
-        units.finish, "float64", lane_sum=lambda p: simd.make_lane_sum(p, of="values")
-    )
+    return compile_unit(units.finish, "float64", lane_sum=_lane_sum("values"))
 
 
 def add_loss_unit():
-    return compile_unit(
-        units.add_loss, "float64", lane_sum=lambda p: simd.make_lane_sum(p, of="values")
-    )
+    return compile_unit(units.add_loss, "float64", lane_sum=_lane_sum("values"))
 
 
 def begin_update_unit(precision, rule):

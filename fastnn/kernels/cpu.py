@@ -29,13 +29,15 @@ class Objective:
         self.plan.group()
         self.plan.chain(tasks=1)
         shared.add_begin()
-        shared.add_rows_group(data)
+        shared.add_rows_group(data, self.gradient)
         self.plan.group()
         for i, layer in enumerate(shared.layers):
             self.plan.chain(tasks=shared.parameter_tasks(layer))
             shared.add_weight_gradient(i, self.gradient, units.ADD)
             self.plan.chain(tasks=1)
             shared.add_bias_gradient(i, self.gradient, units.ADD)
+            if layer.slope_offset is not None:
+                shared.add_slope_gradient(i, self.gradient, units.ADD)
         self.plan.chain(tasks=1)
         self.plan.add(
             catalog.add_loss_unit(), row_loss_at=shared.row_loss, scalars_at=self.scalars,

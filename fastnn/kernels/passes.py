@@ -13,6 +13,7 @@ from scipy import sparse
 from fastnn.kernels import catalog, matmul, units
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
+from fastnn.kernels.normalization import Normalization
 from fastnn.kernels.optimizers import STEPS
 from fastnn.kernels.pace import Pace
 from fastnn.kernels.plan import Late, Plan
@@ -114,14 +115,16 @@ class Pass:
 
     def __init__(
         self, network, params, X, rows, *, ordered, n_threads, backward, out=None, kept=False,
-        dropout=(),
+        regularization=None,
     ):  # fmt: skip
         self.network, self.params, self.X, self.out = network, params, X, out
         self.rows, self.kept = rows, kept
         self.precision = params.dtype.name
         self.n_threads = n_threads
         # Of the input and of each hidden layer.
-        self.dropout = dropout or (0.0,) * len(network.layers)
+        no_dropout = (0.0,) * len(network.layers)
+        self.regularization = regularization
+        self.dropout = (regularization and regularization.dropout) or no_dropout
         self.in_parts = backward and ordered and sums_in_parts(network, X, rows)
         if self.in_parts:
             self.row_block = even_block(rows, rows // PART_ROWS)
@@ -142,6 +145,8 @@ class Pass:
             np.zeros_like(self.activations[i]) if backward and self._keeps(i) else
             self.activations[i] for i in range(len(hidden))
         ]  # fmt: skip
+        # Predictions are those of the folded network.
+        self.normalization = Normalization(self) if network.batch_norm else None
         self._set_input(ordered)
         self._pack_arrays(backward)
 
@@ -207,6 +212,8 @@ class Pass:
             weights = self.params[layer.weight_offset :]
             last = i == len(self.layers) - 1
             z = self.activations[i] if last else self.kept_for_gradient[i]
+            if self.normalization is not None and not last:
+                z = self.normalization.normalized[i]
             if i == 0 and self.is_sparse:
                 plan.add(
                     catalog.csr_matmul_unit(precision),
@@ -227,7 +234,13 @@ class Pass:
                     m=0, n=layer.n_out, k=layer.n_in, block=block, task_stride=0,
                 )  # fmt: skip
             if not last:
+                if self.normalization is not None:
+                    self.normalization.add_forward(i)
                 self._add_activation(i)
+
+    def begin_rows_group(self):
+        self.plan.group()
+        self.plan.chain(row_block=self.row_block)
 
     def _add_activation(self, i):
         """The activation of hidden layer i, and its dropout."""
@@ -237,14 +250,20 @@ class Pass:
         if activation.name != "identity":
             # What the gradient needs is kept from dropout.
             to_keep = is_dropped and activation.gradient_of == "output"
+            learned = {} if activation.learned is None else {"slope_at": self._slope(i)}
             self.plan.add(
                 catalog.activate_unit(self.precision, activation.name), z_at=source,
                 a_at=source if to_keep else target, ld=self.strides[i], block=self.row_block,
+                **learned,
             )  # fmt: skip
             source = source if to_keep else target
         if is_dropped:
             n = self.layers[i].n_out
             self._add_dropout(i + 1, source, target, self.strides[i], n)
+
+    def _slope(self, i):
+        """Where the parameter of hidden layer i's activation lies."""
+        return self.params[self.layers[i].slope_offset :]
 
     def _add_dropout(self, layer, source, target, stride, n):
         """Leave units out of a matrix (rows, stride) of n columns; layer 0 is the input."""
@@ -308,10 +327,14 @@ class Pass:
         row_stride, k_stride = (1, stride) if transposed else (stride, 1)
         return {"a_at": a, "row_stride": row_stride, "k_stride": k_stride, "a_moving": moving}
 
-    def add_rows_group(self, data):
-        """The whole group "rows" of a pass that trains: forward, losses, backward."""
-        self.plan.group()
-        self.plan.chain(row_block=self.row_block)
+    def add_rows_group(self, data, gradient):
+        """The whole group "rows" of a pass that trains: forward, losses, backward.
+
+        With batch normalisation there are more, and they write the gradients of its parameters.
+        """
+        self.gradient = gradient
+        self.row_sums = {}
+        self.begin_rows_group()
         self.add_forward()
         self.add_output(data)
         self.add_backward()
@@ -353,11 +376,31 @@ class Pass:
                 delta = self.deltas[i - 1]
                 self._add_dropout(i, delta, delta, self.strides[i - 1], layer.n_in)
             if activation != "identity":
-                self.plan.add(
-                    catalog.backward_unit(self.precision, activation),
-                    kept_at=self.kept_for_gradient[i - 1], delta_at=self.deltas[i - 1],
-                    ld=self.strides[i - 1], block=self.row_block,
-                )  # fmt: skip
+                self._add_activation_backward(i - 1)
+            if self.normalization is not None:
+                self.normalization.add_backward(i - 1)
+
+    def _add_activation_backward(self, i):
+        activation = ACTIVATIONS[self.network.activations[i]]
+        learned = {}
+        if activation.learned is not None:
+            self.row_sums[i] = np.zeros(self.rows)  # (rows,)
+            learned = {
+                "slope_at": self._slope(i), "terms_at": np.zeros_like(self.deltas[i]),
+                "row_sums_at": self.row_sums[i],
+            }  # fmt: skip
+        self.plan.add(
+            catalog.backward_unit(self.precision, activation.name),
+            kept_at=self.kept_for_gradient[i], delta_at=self.deltas[i], ld=self.strides[i],
+            block=self.row_block, **learned,
+        )  # fmt: skip
+
+    def add_slope_gradient(self, i, gradient, init):
+        """In a chain of one task: the gradient of the parameter of layer i's activation."""
+        self.plan.add(
+            catalog.sum_rows_unit(self.precision), row_sums_at=self.row_sums[i],
+            target_at=gradient[self.layers[i].slope_offset :], init=init,
+        )  # fmt: skip
 
     def parameter_block(self, layer):
         """Rows of a layer's weight matrix in a task: whole segments.

@@ -21,14 +21,14 @@ class Trainer:
         self._keep = data
         shared = Pass(
             network, params, data.X, batch_size, ordered=True, n_threads=n_threads,
-            backward=True, dropout=regularization.dropout,
+            backward=True, regularization=regularization,
         )  # fmt: skip
         self.rates = np.zeros(-(-data.X.shape[0] // batch_size))  # (mini-batches,)
         self.gradient = np.zeros_like(params)  # (n_params,)
         self.plan = shared.plan
         self._set_scalars(params.dtype)
         self._add_begin(shared, data)
-        shared.add_rows_group(data)
+        shared.add_rows_group(data, self.gradient)
         if shared.in_parts:
             shared.add_part_gradients()
         self._add_parameters(shared)
@@ -78,16 +78,19 @@ class Trainer:
     def _add_parameters(self, shared):
         """The groups in which a task takes some of the parameters through their step."""
         # Sums over some rows of each layer's weights, and of all gradients.
-        counts = [-(-layer.n_in // units.SEGMENT) for layer in shared.layers]
-        counts += [-(-layer.n_out // units.SEGMENT) for layer in shared.layers]
-        ends = np.cumsum(counts)
-        self.square_sums, self.norm_sums = np.zeros((2, ends[-1]))  # (segments,)
-        self.sizes = np.zeros(ends[-1]) if self.scalars[units.ALPHA_1] else None
-        starts = (ends - counts).tolist()
-        blocks = [
-            *(_Weights(shared, i, start) for i, start in enumerate(starts[: len(shared.layers)])),
-            *(_Biases(shared, i, start) for i, start in enumerate(starts[len(shared.layers) :])),
-        ]
+        blocks = []
+        for i, layer in enumerate(shared.layers):
+            blocks += [_Weights(shared, i), _Biases(shared, i)]
+            if layer.norm_offset is not None:
+                blocks.append(_Norms(shared, i))
+            if layer.slope_offset is not None:
+                blocks.append(_Slope(shared, i))
+        n_sums = 0
+        for block in blocks:
+            block.start = n_sums
+            n_sums += -(-block.shape[0] // units.SEGMENT)
+        self.square_sums, self.norm_sums = np.zeros((2, n_sums))  # (segments,)
+        self.sizes = np.zeros(n_sums) if self.scalars[units.ALPHA_1] else None
         self.plan.group()
         for block in blocks:
             self.plan.chain(tasks=block.tasks)
@@ -134,19 +137,30 @@ class Trainer:
 
 
 class _Parameters:
-    """Some parameters that lie together, and the tasks that they are done in."""
+    """Some parameters that lie together, and the tasks that they are done in.
 
-    def __init__(self, shared, i, start, *, tasks, place, decay):
-        self.shared, self.i, self.start, self.tasks = shared, i, start, tasks
-        # Where they are, in the flat vector, and how many each task takes.
-        self.place = place
-        self.decay = decay
+    Attributes
+    ----------
+    tasks : int
+    place : dict
+        Where they are in the flat vector, and how many of them each task takes.
+    shape : tuple
+        Rows and columns of them, and how many rows each task takes.
+    decay : bool
+        Whether penalties and decay are for them.
+    start : int
+        Where the sums over their segments begin.
+    """
+
+    tasks, decay = 1, False
+
+    def __init__(self, shared, i, offset, size):
+        self.shared, self.i = shared, i
+        self.place = {"offset": offset, "size": size, "block": size}
+        self.shape = (size, 1, size)
 
     def add_gradient(self, trainer):
-        if self.shared.in_parts:
-            self.shared.add_sum_parts(trainer.gradient, **self.place)
-        else:
-            self._add_own_gradient(trainer.gradient)
+        self._add_own_gradient(trainer.gradient)
         if trainer.is_penalized:
             trainer.plan.add(
                 catalog.penalize_unit(self.shared.precision), params_at=self.shared.params,
@@ -154,13 +168,13 @@ class _Parameters:
                 decay=self.decay,
             )  # fmt: skip
         if trainer.is_clipped:
-            self._add_sums(trainer.gradient, trainer.norm_sums, "squares")
+            values = trainer.gradient[self.place["offset"] :]
+            self._add_sums(values, trainer.norm_sums, "squares")
+
+    def _add_own_gradient(self, gradient):
+        """Nothing to do where the group "rows" has done it."""
 
     def add_update(self, trainer):
-        if self.decay:
-            self._add_sums(self.shared.params, trainer.square_sums, "squares")
-            if trainer.sizes is not None:
-                self._add_sums(self.shared.params, trainer.sizes, "sizes")
         slots = trainer.optimizer.slots
         trainer.plan.add(
             catalog.update_unit(self.shared.precision, trainer.optimizer.rule_name),
@@ -168,44 +182,68 @@ class _Parameters:
             slot_1_at=slots[-1], coefficients_at=trainer.coefficients, **self.place,
             decay=self.decay,
         )  # fmt: skip
-        if self.decay:
-            self.shared.add_pack(self.i, trainer.plan)
 
     def _add_sums(self, values, sums, of):
         rows, columns, block = self.shape
         self.shared.plan.add(
-            catalog.segment_sums_unit(self.shared.precision, of),
-            values_at=values[self.place["offset"] :], n_rows=rows, n_columns=columns,
-            sums_at=sums[self.start :], block=block,
+            catalog.segment_sums_unit(self.shared.precision, of), values_at=values, n_rows=rows,
+            n_columns=columns, sums_at=sums[self.start :], block=block,
         )  # fmt: skip
 
 
 class _Weights(_Parameters):
     """The weights of layer i, in blocks of rows."""
 
-    def __init__(self, shared, i, start):
+    decay = True
+
+    def __init__(self, shared, i):
         layer = shared.layers[i]
+        super().__init__(shared, i, layer.weight_offset, layer.n_in * layer.n_out)
         block = shared.parameter_block(layer)
+        self.tasks = shared.parameter_tasks(layer)
+        self.place["block"] = block * layer.n_out
         self.shape = (layer.n_in, layer.n_out, block)
-        place = {
-            "offset": layer.weight_offset, "size": layer.n_in * layer.n_out,
-            "block": block * layer.n_out,
-        }  # fmt: skip
-        tasks = shared.parameter_tasks(layer)
-        super().__init__(shared, i, start, tasks=tasks, place=place, decay=True)
 
     def _add_own_gradient(self, gradient):
-        self.shared.add_weight_gradient(self.i, gradient, units.ZERO)
+        if self.shared.in_parts:
+            self.shared.add_sum_parts(gradient, **self.place)
+        else:
+            self.shared.add_weight_gradient(self.i, gradient, units.ZERO)
+
+    def add_update(self, trainer):
+        weights = self.shared.params[self.place["offset"] :]
+        self._add_sums(weights, trainer.square_sums, "squares")
+        if trainer.sizes is not None:
+            self._add_sums(weights, trainer.sizes, "sizes")
+        super().add_update(trainer)
+        self.shared.add_pack(self.i, trainer.plan)
 
 
 class _Biases(_Parameters):
-    """The biases of layer i, in one task."""
+    """The biases of layer i."""
 
-    def __init__(self, shared, i, start):
-        layer = shared.layers[i]
-        self.shape = (layer.n_out, 1, layer.n_out)
-        place = {"offset": layer.bias_offset, "size": layer.n_out, "block": layer.n_out}
-        super().__init__(shared, i, start, tasks=1, place=place, decay=False)
+    def __init__(self, shared, i):
+        super().__init__(shared, i, shared.layers[i].bias_offset, shared.layers[i].n_out)
 
     def _add_own_gradient(self, gradient):
-        self.shared.add_bias_gradient(self.i, gradient, units.ZERO)
+        if self.shared.in_parts:
+            self.shared.add_sum_parts(gradient, **self.place)
+        else:
+            self.shared.add_bias_gradient(self.i, gradient, units.ZERO)
+
+
+class _Norms(_Parameters):
+    """Scale and shift of the batch normalisation of hidden layer i."""
+
+    def __init__(self, shared, i):
+        super().__init__(shared, i, shared.layers[i].norm_offset, 2 * shared.layers[i].n_out)
+
+
+class _Slope(_Parameters):
+    """The parameter of the activation of hidden layer i."""
+
+    def __init__(self, shared, i):
+        super().__init__(shared, i, shared.layers[i].slope_offset, 1)
+
+    def _add_own_gradient(self, gradient):
+        self.shared.add_slope_gradient(self.i, gradient, units.ZERO)

@@ -23,7 +23,6 @@ from fastnn.kernels.optimizers import (
     N_STATE,
     STEP_RATE,
 )
-from fastnn.kernels.random import is_kept, make_key
 
 # Places in the step's state (8,), int64: first row of the mini-batch in the order, its rows, 1 if
 # there is nothing to train on, and the address of the order (n,) in which the data's rows are
@@ -70,15 +69,6 @@ def begin_step(step, task, weights_at, scalars_at, coefficients_at):
     coefficients[C_SCALE] = 1.0 / total if total != 0.0 else 0.0
     coefficients[C_ALPHA] = scalars[ALPHA]
     coefficients[C_ALPHA_1] = scalars[ALPHA_1]
-
-
-def begin_dropout(step, task, steps_at, seed, n_layers, keys_at):
-    # Count the step; keys (n_layers,) of its masks.
-    steps = view(steps_at, 1, np.float64)  # (1,)
-    steps[0] += 1.0
-    keys = view(keys_at, n_layers, np.int64)  # (n_layers,)
-    for layer in range(n_layers):
-        keys[layer] = make_key(seed, np.int64(steps[0]), layer)
 
 
 def begin_update(step, task, state_at, rates_at, batch_size, coefficients_at):
@@ -253,6 +243,17 @@ def activate(step, task, z_at, a_at, ld, block):
         a[i] = forward(a[i])
 
 
+def activate_learned(step, task, z_at, a_at, slope_at, ld, block):
+    # The same for an activation with a parameter of its own, slope (1,).
+    first, last = rows_of_task(step, task, block)
+    slope = view(slope_at, 1, real)[0]
+    a = span(a_at, first * ld, last * ld, real)  # (task's rows, ld)
+    if a_at != z_at:
+        copy(span(z_at, first * ld, last * ld, real), a)
+    for i in range(a.shape[0]):
+        a[i] = forward(a[i], slope)
+
+
 def copy(source, target):
     # target = source. A loop from one array to another that may be the same does not vectorise.
     for i in range(source.shape[0]):
@@ -269,36 +270,30 @@ def backward(step, task, kept_at, delta_at, ld, block):
         delta[i] = delta[i] * gradient(kept[i])
 
 
-def dropout(
-    step, task, source_at, target_at, ld, n, keys_at, layer, threshold, scale_at, block
+def backward_learned(
+    step, task, kept_at, delta_at, ld, slope_at, terms_at, row_sums_at, block
 ):  # fmt: skip
-    # target (rows, ld) = source where it is kept, times the scale; else 0. They may be one array.
+    # The same with a parameter of its own; row_sums (rows,) = each row's part of its gradient.
     first, last = rows_of_task(step, task, block)
-    key = view(keys_at, layer + 1, np.int64)[layer]
-    scale = real(view(scale_at, 1, np.float64)[0])
+    slope = view(slope_at, 1, real)[0]
+    row_sums = view(row_sums_at, last, np.float64)  # (rows,)
+    kept = span(kept_at, first * ld, last * ld, real)  # (task's rows, ld)
+    delta = span(delta_at, first * ld, last * ld, real)  # (task's rows, ld)
+    terms = span(terms_at, first * ld, last * ld, real)  # (task's rows, ld)
+    for i in range(delta.shape[0]):
+        terms[i] = delta[i] * learned_gradient(kept[i])
     for r in range(first, last):
-        target = span(target_at, r * ld, r * ld + n, real)  # (n,)
-        if target_at != source_at:
-            copy(span(source_at, r * ld, r * ld + n, real), target)
-        for j in range(n):
-            kept = is_kept(key, r * n + j, threshold)
-            target[j] = target[j] * scale if kept else real(0)
+        row_sums[r] = np.float64(lane_sum(terms, (r - first) * ld, ld))
+    for i in range(delta.shape[0]):
+        delta[i] = delta[i] * gradient(kept[i], slope)
 
 
-def dropout_csr(
-    step, task, start_at, indices_at, values_at, n, keys_at, layer, threshold, scale_at, block
-):  # fmt: skip
-    # The same for the values of the mini-batch's CSR, of n columns, in place.
-    first, last = rows_of_task(step, task, block)
-    key = view(keys_at, layer + 1, np.int64)[layer]
-    scale = real(view(scale_at, 1, np.float64)[0])
-    starts = view(start_at, last + 1, np.int64)  # (rows + 1,)
-    for r in range(first, last):
-        indices = span(indices_at, starts[r], starts[r + 1], np.int64)
-        values = span(values_at, starts[r], starts[r + 1], real)
-        for i in range(values.shape[0]):
-            kept = is_kept(key, r * n + indices[i], threshold)
-            values[i] = values[i] * scale if kept else real(0)
+def sum_rows(step, task, row_sums_at, target_at, init):
+    # target (1,) = or += sum of row_sums (rows,).
+    rows = view(step, N_STEP, np.int64)[ROWS]
+    target = view(target_at, 1, real)  # (1,)
+    total = lane_sum(view(row_sums_at, rows, np.float64), 0, rows)
+    target[0] = real(total) if init == ZERO else target[0] + real(total)
 
 
 def output(
