@@ -1,17 +1,18 @@
 """Compiled multi-layer perceptrons with scikit-learn's interface.
 
 `MLPClassifier` and `MLPRegressor` take the place of the classes of the same names
-in `sklearn.neural_network`. Importing this package compiles nothing; kernels are
-compiled, or loaded from a cache on disk, by the first fit that needs them, or
-ahead of time by `warmup`.
+in `sklearn.neural_network`; `Perceptron` is Rosenblatt's. Importing this package
+compiles nothing; kernels are compiled, or loaded from a cache on disk, by the first
+fit that needs them, or ahead of time by `warmup`.
 """
 
 from fastnn.classifier import MLPClassifier
+from fastnn.perceptron import Perceptron
 from fastnn.regressor import MLPRegressor
 
 __version__ = "0.1.0"
 
-__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "warmup"]
+__all__ = ["MLPClassifier", "MLPRegressor", "Perceptron", "__version__", "warmup"]
 
 
 def __getattr__(name):

@@ -21,6 +21,7 @@
 - ``prediction``: the forward pass; small predictions keep their plan for the next.
 - ``trainer``: the plan of a step of training.
 - ``cpu``: the CPU backend, and the plan for full-batch gradients.
+- ``perceptron``: Rosenblatt's rule, one sample at a time, and its sums.
 
 Rules of the kernels: float constants are written ``real(0.5)``; nothing is reassociated (no
 ``fastmath``), sums run in a fixed order; what has a different result on another machine, such as

@@ -68,6 +68,8 @@ def _bindings(function, precision, factories):
     names = names | {key: make(precision) for key, make in factories.items()}
     for name in function.__code__.co_names:
         helper = function.__globals__.get(name)
+        if name in names and isinstance(helper, int):
+            raise NameError(f"{name} of {function.__module__} is a name of mathematics' too")
         if name not in names and isinstance(helper, FunctionType):
             names[name] = bound(helper)(precision)
     return names
