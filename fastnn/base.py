@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn import backends
 from fastnn.kernels.losses import LOSSES
-from fastnn.kernels.optimizers import Optimizer
+from fastnn.kernels.optimizers import AVERAGE_DECAY, Optimizer
 from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import (
     check_activation,
@@ -198,6 +198,10 @@ class BaseMultilayerPerceptron(BaseEstimator):
         if validation is not None:
             score = self._validation_score(backend, network, data, validation)
         optimizer = self._optimizer_for(params, incremental)
+        n = network.n_trained
+        if optimizer.has_averaged and np.array_equal(params[:n], optimizer.average[:n]):
+            # The model is the average; training goes on from where it was.
+            params[:n] = optimizer.raw[:n]
         batch_size = self._checked_batch_size(len(train))
         settings = {
             "regularization": self._regularization(len(network.layer_units) - 2),
@@ -209,6 +213,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
             optimizer,
             rows=train,
             batch_size=batch_size,
+            n_trained=network.n_trained,
             schedule=Schedule(
                 self.learning_rate,
                 self.learning_rate_init,
@@ -273,14 +278,19 @@ class BaseMultilayerPerceptron(BaseEstimator):
             beta_2=self.beta_2,
             epsilon=self.epsilon,
             alpha=self.alpha * (1 - self.l1_ratio),
+            weight_average=self.weight_average,
         )
         last = getattr(self, "_optimizer", None)
         if not incremental or last is None:
             return optimizer
         if last.rule_name != optimizer.rule_name or last.slots.shape != optimizer.slots.shape:
             return optimizer
+        if last.state[AVERAGE_DECAY] != optimizer.state[AVERAGE_DECAY]:
+            return optimizer
         last = copy.deepcopy(last)
         last.slots = last.slots.astype(params.dtype, copy=False)
+        if last.average is not None:
+            last.average = last.average.astype(params.dtype, copy=False)
         return last
 
     def _checked_batch_size(self, n_samples):

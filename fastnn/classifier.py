@@ -141,6 +141,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         batch_norm=False,
         batch_norm_momentum=0.1,
         max_grad_norm=None,
+        weight_average=None,
         warmup_fraction=0.0,
         weight_init="auto",
         dtype="auto",

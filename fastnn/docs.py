@@ -160,6 +160,12 @@ max_grad_norm : float or None, default=None
     Where the gradient of all parameters together has a larger Euclidean norm than this,
     it is scaled down to it. Not used with solver='lbfgs'.
 
+weight_average : float or None, default=None
+    The decay of an exponential moving average of the weights over the steps, in (0, 1),
+    such as 0.999: the fitted weights are then the average, and validation scores are its
+    scores. It is an average from the first step on. ``partial_fit`` goes on from the
+    weights that the last call came to. Not used with solver='lbfgs'.
+
 warmup_fraction : float, default=0.0
     The part of ``max_iter`` epochs in which the learning rate first rises from 0, step by
     step, before the schedule begins; in [0, 1). Not used with solver='lbfgs'.

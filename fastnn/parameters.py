@@ -47,6 +47,7 @@ CONSTRAINTS = {
     "l1_ratio": [Interval(Real, 0, 1, closed="both")],
     "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
     "input_dropout": [Interval(Real, 0, 1, closed="left")],
+    "weight_average": [Interval(Real, 0, 1, closed="neither"), None],
     "batch_norm": ["boolean"],
     "batch_norm_momentum": [Interval(Real, 0, 1, closed="right")],
     "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
@@ -98,6 +99,7 @@ USED_WITH = {
         lambda model: model.solver != "lbfgs" and model.batch_norm,
     ),
     "max_grad_norm": _STOCHASTIC,
+    "weight_average": _STOCHASTIC,
     "shuffle": _STOCHASTIC,
     **{
         name: _solvers_with(name)

@@ -191,6 +191,8 @@ class StochasticFit:
     rows : ndarray of int64
         The rows to train on.
     batch_size : int
+    n_trained : int
+        Of the parameters, how many training learns; they come first.
     schedule : Schedule
     progress : Progress
     score : callable or None
@@ -204,6 +206,7 @@ class StochasticFit:
     optimizer: Any
     rows: np.ndarray
     batch_size: int
+    n_trained: int
     schedule: Schedule
     progress: Progress
     score: Callable | None = None
@@ -213,7 +216,7 @@ class StochasticFit:
     verbose: bool = False
 
     def run(self, max_epochs, random_state):
-        """Train for at most ``max_epochs``.
+        """Train for at most ``max_epochs``; in the end ``params`` are the average, if there is one.
 
         With a validation score, ``params`` are in the end those of the best score;
         if every score was NaN, those that the training began with; if it was
@@ -229,9 +232,24 @@ class StochasticFit:
             outcome = self._run_epochs(max_epochs, random_state)
         except KeyboardInterrupt:
             outcome = "interrupted"
+        self.optimizer.raw = None
+        if self.optimizer.average is not None:
+            self.optimizer.raw = self.params.copy()
+            self.params[:] = self._result()
         if self.score is not None and self.progress.scores:
             self.params[:] = self.progress.best_params
         return outcome
+
+    def _result(self):
+        """The parameters, or the average of those of all steps where there is one.
+
+        What is not learned, such as running statistics, is as it is now.
+        """
+        average = self.optimizer.average
+        # Before the first step there is none.
+        if average is None or not self.optimizer.has_averaged:
+            return self.params
+        return np.concatenate([average[: self.n_trained], self.params[self.n_trained :]])
 
     def _run_epochs(self, max_epochs, random_state):
         trainer = self.make_trainer()
@@ -263,10 +281,11 @@ class StochasticFit:
         if self.score is None:
             progress.record_loss(loss, self.tol)
         else:
-            score = float(self.score(self.params))
+            params = self._result()
+            score = float(self.score(params))
             if self.verbose:
                 print(f"Validation score: {score:f}")
-            progress.record_score(score, self.tol, self.params)
+            progress.record_score(score, self.tol, params)
         self.schedule.end_epoch(self.optimizer, progress.t)
 
     def _end_plateau(self):

@@ -22,6 +22,7 @@ FEATURES = {
     "l1": {"l1_ratio": 0.5, "alpha": 0.01},
     "batch_norm": {"batch_norm": True},
     "batch_norm and dropout": {"batch_norm": True, "dropout": [0.1, 0.2]},
+    "weight_average": {"weight_average": 0.9},
     "clipping": {"max_grad_norm": 0.5},
     "warmup": {"warmup_fraction": 0.1},
 }

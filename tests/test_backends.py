@@ -57,10 +57,11 @@ def make_data(network, *, is_sparse=False, weighted=False, n=57, seed=0):
     return Data(X, y, rng.uniform(0, 2, n) if weighted else None)
 
 
-def make_optimizer(rule, network, dtype):
+def make_optimizer(rule, network, dtype, weight_average=None):
     return Optimizer(
         "sgd" if rule == "nesterov" else rule, network.n_params, np.dtype(dtype),
         learning_rate=0.01, nesterovs_momentum=rule == "nesterov", alpha=0.01,
+        weight_average=weight_average,
     )  # fmt: skip
 
 
@@ -283,6 +284,28 @@ def test_batch_norm_is_that_of_pytorch():
     evaluation = recorded["evaluation"]
     predicted = backend.forward(*network.folded(params), np.array(evaluation["input"]))
     np.testing.assert_allclose(predicted, evaluation["output"], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", ["clipping", "all"])
+def test_average_of_the_weights(name, dtype):
+    """After t steps the sum of decay**(t - s) w_s over that of decay**(t - s)."""
+    network = Network((7, 9, 20, 4), "relu", "log_loss", batch_norm=True)
+    data, decay, n = make_data(network), 0.8, network.n_trained
+    params = network.initialize(np.random.RandomState(0), dtype)
+    optimizer = make_optimizer("adam", network, dtype, decay)
+    assert not optimizer.has_averaged
+    trainer = backends.get_backend().trainer(
+        network, params, data, optimizer, regularization=REGULARIZATIONS[name], batch_size=57
+    )
+    steps = []
+    for _ in range(5):
+        trainer.train_epoch(np.arange(57))
+        steps.append(params[:n].astype(np.float64))
+    weights = decay ** np.arange(4, -1, -1)
+    expected = np.average(steps, axis=0, weights=weights)
+    np.testing.assert_allclose(optimizer.average[:n], expected, atol=TOLERANCE[dtype])
+    assert optimizer.has_averaged
 
 
 def test_dropout_masks():

@@ -52,6 +52,7 @@ IMPOSSIBLE = {
     "input_dropout": [-0.1, 1, None, [0.1]],
     "batch_norm": ["yes", 2, None],
     "batch_norm_momentum": [0, 1.1, None],
+    "weight_average": [0, 1, -0.5, "x"],
     "max_grad_norm": [0, -1, "x", np.inf],
     "warmup_fraction": [-0.1, 1, None],
     "weight_init": ["ones", "zeros", None],

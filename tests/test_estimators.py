@@ -56,6 +56,7 @@ CHANGED = {
     "input_dropout": 0.1,
     "batch_norm_momentum": 0.5,
     "max_grad_norm": 1.0,
+    "weight_average": 0.9,
     "warmup_fraction": 0.2,
 }
 ALWAYS = {"power_t", "validation_fraction", "max_fun", "batch_norm_momentum"}

@@ -68,7 +68,7 @@ def _bindings(function, precision, factories):
     names = names | {key: make(precision) for key, make in factories.items()}
     for name in function.__code__.co_names:
         helper = function.__globals__.get(name)
-        if name in names and isinstance(helper, int):
+        if name in names and isinstance(helper, int) and helper != names[name]:
             raise NameError(f"{name} of {function.__module__} is a name of mathematics' too")
         if name not in names and isinstance(helper, FunctionType):
             names[name] = bound(helper)(precision)
@@ -229,6 +229,14 @@ def add_loss_unit():
 def begin_update_unit(precision, rule):
     begin = OPTIMIZERS[rule].begin
     return compile_unit(units.begin_update, precision, rule, begin=bound(begin))
+
+
+def begin_average_unit(precision):
+    return compile_unit(units.begin_average, precision)
+
+
+def average_unit(precision):
+    return compile_unit(units.average, precision)
 
 
 def update_unit(precision, rule):

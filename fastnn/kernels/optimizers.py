@@ -26,11 +26,13 @@ real = float
 # STEPS are those that had masks of dropout.
 RATE, STEP_RATE, CURRENT, DECAY, MOMENTUM, BETA_1, BETA_2, EPSILON = range(8)
 POWER_1, POWER_2, MOMENTUM_POWER, MOMENTUM_PRODUCT, STEPS = range(8, 13)
+AVERAGE_DECAY, AVERAGE_POWER = 13, 14
 N_STATE = 16
 # Places in the coefficients (16,), in the network's precision, after the rule's own eight: the
 # strength of the L2 penalty; the factor that makes a sum over the mini-batch a mean; for a
-# decoupled rule, what is left of a weight after its decay; and the strength of the L1 penalty.
-C_ALPHA, C_SCALE, C_KEEP, C_ALPHA_1 = 8, 9, 10, 11
+# decoupled rule, what is left of a weight after its decay; the strength of the L1 penalty; and the
+# weight of the parameters in their average.
+C_ALPHA, C_SCALE, C_KEEP, C_ALPHA_1, C_AVERAGE = 8, 9, 10, 11, 12
 N_RULE_COEFFICIENTS = 8
 N_COEFFICIENTS = 16
 # Nadam's momentum grows by a power of this towards beta_1.
@@ -228,12 +230,18 @@ class Optimizer:
         As in the estimators.
     alpha : float
         The decay of a decoupled rule.
+    weight_average : float or None
+        The decay of an exponential moving average of the parameters.
 
     Attributes
     ----------
     slots : ndarray of shape (n_slots, n_params)
     state : ndarray of shape (16,), float64
         The scalar state.
+    average : ndarray of shape (n_params,) or None
+        The average: of the parameters w_1 to w_t, with weights decay**(t - s) that sum to 1.
+    raw : ndarray of shape (n_params,) or None
+        What a training came to, where its result is the average.
     """
 
     def __init__(
@@ -249,6 +257,7 @@ class Optimizer:
         beta_2=0.999,
         epsilon=1e-8,
         alpha=0.0,
+        weight_average=None,
     ):
         self.rule_name = "nesterov" if solver == "sgd" and nesterovs_momentum else solver
         self.state = np.zeros(N_STATE)
@@ -257,11 +266,20 @@ class Optimizer:
         self.state[DECAY] = alpha
         self.state[[POWER_1, POWER_2, MOMENTUM_POWER, MOMENTUM_PRODUCT]] = 1.0
         self.slots = np.zeros((self.rule.n_slots, n_params), dtype=dtype)
+        self.average = self.raw = None
+        if weight_average is not None:
+            self.state[[AVERAGE_DECAY, AVERAGE_POWER]] = weight_average, 1.0
+            self.average = np.zeros(n_params, dtype=dtype)
 
     @property
     def rule(self):
         """The registry's entry."""
         return OPTIMIZERS[self.rule_name]
+
+    @property
+    def has_averaged(self):
+        """Whether the average has any parameters in it."""
+        return self.average is not None and self.state[AVERAGE_POWER] < 1
 
     @property
     def rate(self):

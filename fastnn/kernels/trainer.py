@@ -74,6 +74,11 @@ class Trainer:
             state_at=state, rates_at=self.rates, batch_size=self.batch_size,
             coefficients_at=self.coefficients,
         )  # fmt: skip
+        if self.optimizer.average is not None:
+            self.plan.add(
+                catalog.begin_average_unit(precision), state_at=state,
+                coefficients_at=self.coefficients,
+            )  # fmt: skip
 
     def _add_parameters(self, shared):
         """The groups in which a task takes some of the parameters through their step."""
@@ -182,6 +187,12 @@ class _Parameters:
             slot_1_at=slots[-1], coefficients_at=trainer.coefficients, **self.place,
             decay=self.decay,
         )  # fmt: skip
+        if trainer.optimizer.average is not None:
+            trainer.plan.add(
+                catalog.average_unit(self.shared.precision), params_at=self.shared.params,
+                average_at=trainer.optimizer.average, coefficients_at=trainer.coefficients,
+                **self.place,
+            )  # fmt: skip
 
     def _add_sums(self, values, sums, of):
         rows, columns, block = self.shape

@@ -15,8 +15,11 @@ import numpy as np
 
 from fastnn.kernels.jit import part, quotient, span, view
 from fastnn.kernels.optimizers import (
+    AVERAGE_DECAY,
+    AVERAGE_POWER,
     C_ALPHA,
     C_ALPHA_1,
+    C_AVERAGE,
     C_KEEP,
     C_SCALE,
     N_COEFFICIENTS,
@@ -487,6 +490,23 @@ def update_one_slot_decoupled(w, g, slot_0, slot_1, c, decay):
     for i in range(w.shape[0]):
         gradient = g[i] * scale
         w[i], slot_0[i], _ = step_of(keep * w[i], gradient, slot_0[i], real(0), own)
+
+
+def begin_average(step, task, state_at, coefficients_at):
+    # The weight of this step's parameters in their average, which thus is one from the first on.
+    state = view(state_at, N_STATE, np.float64)  # (16,)
+    state[AVERAGE_POWER] *= state[AVERAGE_DECAY]
+    coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
+    coefficients[C_AVERAGE] = (1.0 - state[AVERAGE_DECAY]) / (1.0 - state[AVERAGE_POWER])
+
+
+def average(step, task, params_at, average_at, coefficients_at, offset, size, block):
+    # The average of ``block`` parameters of the ``size`` that begin at ``offset``.
+    low, high = offset + task * block, offset + min(task * block + block, size)
+    weight = view(coefficients_at, N_COEFFICIENTS, real)[C_AVERAGE]
+    w, mean = span(params_at, low, high, real), span(average_at, low, high, real)
+    for i in range(w.shape[0]):
+        mean[i] += weight * (w[i] - mean[i])
 
 
 def pack_panels(step, task, source_at, k_stride, column_stride, packed_at, k, n, along_k, block):
