@@ -299,6 +299,24 @@ def loss_and_gradient(
     return float(loss), gradient / weight_sum
 
 
+def orthogonalized(matrix):
+    """Newton and Schulz's iteration with Jordan's coefficients."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrix / max(np.linalg.norm(matrix.astype(np.float64)), 1e-7)
+    for _ in range(5):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x
+
+
+def muon_step(w, g, average, *, rate, momentum, decay, nesterov):
+    """Muon's step of a matrix, in place on w and the average of its gradients."""
+    average[...] = momentum * average + (1 - momentum) * g
+    ahead = momentum * average + (1 - momentum) * g if nesterov else average
+    w *= 1 - rate * decay
+    w -= rate * 0.2 * np.sqrt(max(w.shape)) * orthogonalized(ahead)
+
+
 def take_step(network, optimizer, params, gradient):
     """One optimizer step, in place on params and on the optimizer's state."""
     state, slots, rule = optimizer.state, optimizer.slots, optimizer.rule_name
@@ -312,6 +330,15 @@ def take_step(network, optimizer, params, gradient):
         return
     state[POWER_1] *= beta_1
     state[POWER_2] *= beta_2
+    kept = []
+    if rule == "muon":
+        hidden = [network.coefs(vector)[:-1] for vector in (params, gradient, *slots)]
+        for w, g, average, _ in zip(*hidden, strict=True):
+            nesterov = optimizer.nesterovs_momentum
+            muon_step(w, g, average, rate=rate, momentum=momentum, decay=decay, nesterov=nesterov)
+        # The rest as by AdamW; what has had its step is put back.
+        kept = [(view, view.copy()) for views in (hidden[0], *hidden[2:]) for view in views]
+        rule = "adamw"
     if rule in ("adamw", "lion"):
         params[: network.n_weights] *= 1 - rate * decay
     if rule == "lion":
@@ -350,6 +377,8 @@ def take_step(network, optimizer, params, gradient):
             params -= rate * ahead / (np.sqrt(square) + epsilon)
         else:
             raise KeyError(rule)
+    for view, values in kept:
+        view[...] = values
 
 
 @dataclass

@@ -67,6 +67,7 @@ IGNORED = {
     "adamw": ALWAYS | {"momentum", "nesterovs_momentum"},
     "nadam": ALWAYS | {"momentum", "nesterovs_momentum"},
     "lion": ALWAYS | {"momentum", "nesterovs_momentum", "epsilon"},
+    "muon": ALWAYS,
     "rmsprop": ALWAYS | {"momentum", "nesterovs_momentum", "beta_1"},
     "adadelta": ALWAYS | {"momentum", "nesterovs_momentum", "beta_1"},
     "adagrad": ALWAYS | {"momentum", "nesterovs_momentum", "beta_1", "beta_2"},

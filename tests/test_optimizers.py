@@ -13,12 +13,15 @@ from fastnn.kernels.optimizers import (
     STEP_RATE,
     Optimizer,
 )
+from reference import muon_step
 
 RECORDED = json.loads((Path(__file__).parent / "recordings" / "optimizers.json").read_text())
 CASES = RECORDED["elementwise"]["cases"]
 # PyTorch adds Adam's epsilon after the bias correction, scikit-learn before it.
 NAMES = {
-    rule: "adam_tiny_epsilon" if rule == "adam" else rule for rule in OPTIMIZERS if rule != "lion"
+    rule: "adam_tiny_epsilon" if rule == "adam" else rule
+    for rule in OPTIMIZERS
+    if rule not in ("lion", "muon")
 }
 
 
@@ -78,6 +81,23 @@ def test_lion():
         w = w - 0.1 * (np.sign(0.9 * m + (1 - 0.9) * g) + 0.3 * w)
         m = 0.99 * m + (1 - 0.99) * g
         np.testing.assert_allclose(after, w, rtol=1e-14)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("key", ["square", "tall", "wide"])
+def test_muon(key, decay):
+    """The oracle's step against PyTorch's, but in float64; test_backends.py has the kernels'."""
+    recorded = RECORDED["muon"]
+    case = recorded["cases"][f"match_rms_adamw_{decay}_float64"]
+    settings = case["hyperparameters"]
+    w = np.array(recorded["parameters"][key])
+    average = np.zeros_like(w)
+    for g, after in zip(recorded["gradients"][key], case["after"][key], strict=True):
+        muon_step(
+            w, np.array(g), average, rate=settings["lr"], momentum=settings["momentum"],
+            decay=settings["weight_decay"], nesterov=settings["nesterov"],
+        )  # fmt: skip
+        np.testing.assert_allclose(w, after, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("rule", OPTIMIZERS)

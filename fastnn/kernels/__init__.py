@@ -11,12 +11,12 @@
 - ``elementary``: exp, log, tanh and the like that vectorise and are the same everywhere.
 - ``matmul``: the blocked matmul on the tile, and packing.
 - ``units``: the loops of a training step, one template each.
-- ``dropout``, ``norm_units``: more of these, of dropout and of batch normalisation.
+- ``dropout``, ``norm_units``, ``muon_units``: more of these, of what their names say.
 - ``catalog``: which units there are, and what their templates are bound to.
 - ``threads``: how many threads a piece of work gets.
 - ``plan``: a table of units, and what runs it, on one thread or many.
 - ``pace``: runs a plan in slices of time.
-- ``normalization``: what batch normalisation adds to a pass.
+- ``normalization``, ``muon``: what batch normalisation adds to a pass, and Muon to a step.
 - ``passes``: the buffers of a pass through the network, and the chains that all plans share.
 - ``prediction``: the forward pass; small predictions keep their plan for the next.
 - ``trainer``: the plan of a step of training.

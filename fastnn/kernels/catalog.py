@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import FunctionType
 
-from fastnn.kernels import dropout, elementary, jit, matmul, norm_units, simd, units
+from fastnn.kernels import dropout, elementary, jit, matmul, muon_units, norm_units, simd, units
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS
@@ -237,6 +237,25 @@ def begin_average_unit(precision):
 
 def average_unit(precision):
     return compile_unit(units.average, precision)
+
+
+def average_gradient_unit(precision):
+    return compile_unit(muon_units.average_gradient, precision)
+
+
+def normalize_matrix_unit(precision):
+    return compile_unit(
+        muon_units.normalize_matrix, precision,
+        lane_sum=lambda p: simd.make_lane_sum("float64", of="values"),
+    )  # fmt: skip
+
+
+def mix_unit(precision):
+    return compile_unit(muon_units.mix, precision)
+
+
+def orthogonal_update_unit(precision):
+    return compile_unit(muon_units.orthogonal_update, precision)
 
 
 def update_unit(precision, rule):

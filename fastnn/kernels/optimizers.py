@@ -30,9 +30,9 @@ AVERAGE_DECAY, AVERAGE_POWER = 13, 14
 N_STATE = 16
 # Places in the coefficients (16,), in the network's precision, after the rule's own eight: the
 # strength of the L2 penalty; the factor that makes a sum over the mini-batch a mean; for a
-# decoupled rule, what is left of a weight after its decay; the strength of the L1 penalty; and the
-# weight of the parameters in their average.
-C_ALPHA, C_SCALE, C_KEEP, C_ALPHA_1, C_AVERAGE = 8, 9, 10, 11, 12
+# decoupled rule, what is left of a weight after its decay; the strength of the L1 penalty; the
+# weight of the parameters in their average; and rate and momentum of Muon's matrices.
+C_ALPHA, C_SCALE, C_KEEP, C_ALPHA_1, C_AVERAGE, C_RATE, C_MOMENTUM = range(8, 15)
 N_RULE_COEFFICIENTS = 8
 N_COEFFICIENTS = 16
 # Nadam's momentum grows by a power of this towards beta_1.
@@ -139,6 +139,12 @@ def lion_update(w, g, m, unused, c):
     return w + step, c[3] * m + c[4] * g, unused
 
 
+def muon_begin(state, coefficients):
+    adamw_begin(state, coefficients)
+    coefficients[C_RATE] = state[STEP_RATE]
+    coefficients[C_MOMENTUM] = state[MOMENTUM]
+
+
 @dataclass(frozen=True)
 class OptimizerRule:
     """One way to update a parameter.
@@ -159,6 +165,9 @@ class OptimizerRule:
         The estimators' parameters that it makes use of, besides the learning rate's.
     decoupled : bool
         Whether ``alpha`` shrinks the weights in each step, instead of being a penalty.
+    orthogonal : bool
+        Whether the matrices that lead to hidden layers have steps of orthogonal matrices
+        instead, see muon.py; slot_0 keeps their momentum.
     """
 
     name: str
@@ -168,6 +177,7 @@ class OptimizerRule:
     n_slots: int
     parameters: tuple[str, ...]
     decoupled: bool = False
+    orthogonal: bool = False
 
 
 MOMENTS = ("beta_1", "beta_2", "epsilon")
@@ -209,6 +219,13 @@ OPTIMIZERS = {
         OptimizerRule(
             "lion", "the sign of a momentum, of Chen et al., with decoupled weight decay.",
             scaled_begin, lion_update, 1, ("beta_1", "beta_2"), decoupled=True,
+        ),
+        OptimizerRule(
+            "muon", "orthogonalised momentum, of Jordan et al., for the matrices that lead to "
+            "hidden layers, scaled as by Liu et al. to the size of Adam's steps; AdamW for the "
+            "rest.",
+            muon_begin, adamw_update, 2, (*MOMENTS, "momentum", "nesterovs_momentum"),
+            decoupled=True, orthogonal=True,
         ),
     )
 }  # fmt: skip
@@ -260,6 +277,7 @@ class Optimizer:
         weight_average=None,
     ):
         self.rule_name = "nesterov" if solver == "sgd" and nesterovs_momentum else solver
+        self.nesterovs_momentum = nesterovs_momentum
         self.state = np.zeros(N_STATE)
         self.learning_rate = learning_rate
         self.state[[MOMENTUM, BETA_1, BETA_2, EPSILON]] = momentum, beta_1, beta_2, epsilon

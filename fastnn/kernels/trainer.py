@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastnn.kernels import catalog, units
+from fastnn.kernels.muon import Orthogonalization
 from fastnn.kernels.optimizers import C_SCALE, N_COEFFICIENTS
 from fastnn.kernels.passes import Pass, cast
 
@@ -49,7 +50,7 @@ class Trainer:
         # What makes the loss's gradient of a sum over the mini-batch: the optimizer may do so
         # itself, but not where more is to be done to the gradient before.
         self.is_clipped = regularization.max_grad_norm is not None
-        self.is_penalized = self.is_clipped or l1 > 0
+        self.is_penalized = self.is_clipped or l1 > 0 or self.optimizer.rule.orthogonal
         self.penalty = self.coefficients
         if self.is_penalized:
             self.penalty = np.zeros_like(self.coefficients)
@@ -102,8 +103,15 @@ class Trainer:
             block.add_gradient(self)
             if not self.is_clipped:
                 block.add_update(self)
-        if not self.is_clipped:
-            return
+        if self.is_clipped:
+            self._add_clip(shared)
+            self.plan.group()
+            for block in blocks:
+                self.plan.chain(tasks=block.tasks)
+                block.add_update(self)
+        self._add_orthogonal_steps([block for block in blocks if block.orthogonalization])
+
+    def _add_clip(self, shared):
         self.plan.group()
         self.plan.chain(tasks=1)
         self.plan.add(
@@ -112,10 +120,20 @@ class Trainer:
             max_norm_at=np.array([float(self.regularization.max_grad_norm)]),
             coefficients_at=self.coefficients,
         )  # fmt: skip
+
+    def _add_orthogonal_steps(self, matrices):
+        """The groups that finish the step of matrices with orthogonal ones."""
+        if not matrices:
+            return
+        for stages in zip(*(m.orthogonalization.stages() for m in matrices), strict=True):
+            self.plan.group()
+            for add_stage in stages:
+                add_stage()
         self.plan.group()
-        for block in blocks:
-            self.plan.chain(tasks=block.tasks)
-            block.add_update(self)
+        for matrix in matrices:
+            self.plan.chain(tasks=matrix.tasks)
+            matrix.orthogonalization.add_update()
+            matrix.add_rest(self)
 
     def _add_finish(self, shared):
         self.plan.group()
@@ -157,7 +175,7 @@ class _Parameters:
         Where the sums over their segments begin.
     """
 
-    tasks, decay = 1, False
+    tasks, decay, orthogonalization = 1, False, None
 
     def __init__(self, shared, i, offset, size):
         self.shared, self.i = shared, i
@@ -187,6 +205,10 @@ class _Parameters:
             slot_1_at=slots[-1], coefficients_at=trainer.coefficients, **self.place,
             decay=self.decay,
         )  # fmt: skip
+        self.add_rest(trainer)
+
+    def add_rest(self, trainer):
+        """What there is to do once the parameters have changed."""
         if trainer.optimizer.average is not None:
             trainer.plan.add(
                 catalog.average_unit(self.shared.precision), params_at=self.shared.params,
@@ -226,7 +248,16 @@ class _Weights(_Parameters):
         self._add_sums(weights, trainer.square_sums, "squares")
         if trainer.sizes is not None:
             self._add_sums(weights, trainer.sizes, "sizes")
-        super().add_update(trainer)
+        if trainer.optimizer.rule.orthogonal and self.i < len(self.shared.layers) - 1:
+            self.orthogonalization = Orthogonalization(
+                self.shared, self.i, trainer.optimizer, trainer.coefficients
+            )
+            self.orthogonalization.add_average(trainer.gradient)
+        else:
+            super().add_update(trainer)
+
+    def add_rest(self, trainer):
+        super().add_rest(trainer)
         self.shared.add_pack(self.i, trainer.plan)
 
 

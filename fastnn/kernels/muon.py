@@ -1,0 +1,121 @@
+"""Muon's step for a weight matrix: its averaged gradient, orthogonalised by Newton and Schulz.
+
+Of the groups of a step, "parameters" ends with the averaged gradient; these come after it, for all
+matrices together, as each matrix product needs all of the one before.
+"""
+
+import numpy as np
+
+from fastnn.kernels import catalog, matmul, units
+
+ITERATIONS = 5
+# Rows of a task of the products of the smaller side.
+ROWS = 96
+
+
+class Orthogonalization:
+    """The buffers and units of one weight matrix (n_in, n_out) of hidden layer i."""
+
+    def __init__(self, shared, i, optimizer, coefficients):
+        self.shared, self.plan = shared, shared.plan
+        self.optimizer, self.coefficients = optimizer, coefficients
+        layer, dtype = shared.layers[i], shared.params.dtype
+        self.shape = self.n_in, self.n_out = layer.n_in, layer.n_out
+        self.block, self.tasks = shared.parameter_block(layer), shared.parameter_tasks(layer)
+        self.place = {
+            "offset": layer.weight_offset, "size": self.n_in * self.n_out,
+            "block": self.block * self.n_out,
+        }  # fmt: skip
+        self.is_wide = self.n_in < self.n_out
+        self.side = min(self.shape)
+        # What is orthogonalised, and where the next of it goes.
+        self.x, self.next = np.zeros((2, *self.shape), dtype)
+        square = (self.side, self.side)
+        self.gram, self.square, self.mixed = np.zeros((3, *square), dtype)
+        self.sums = np.zeros(-(-self.n_in // units.SEGMENT))  # (segments,)
+        packed = matmul.packed_size(self.n_out, self.n_in, shared.precision) if self.is_wide else 0
+        self.packed = np.zeros(packed, dtype)
+        # The root of the mean square of an update is that of Adam's, about; Liu et al. (2025).
+        self.scale = np.array([0.2 * np.sqrt(max(self.shape))])
+
+    def add_average(self, gradient):
+        """In a chain over rows of the matrix: the averaged gradient and its squares."""
+        self.plan.add(
+            catalog.average_gradient_unit(self.shared.precision), gradient_at=gradient,
+            average_at=self.optimizer.slots[0], x_at=self.x, coefficients_at=self.coefficients,
+            **self.place, nesterov=self.optimizer.nesterovs_momentum,
+        )  # fmt: skip
+        self.plan.add(
+            catalog.segment_sums_unit(self.shared.precision, "squares"), values_at=self.x,
+            n_rows=self.n_in, n_columns=self.n_out, sums_at=self.sums, block=self.block,
+        )  # fmt: skip
+
+    def stages(self):
+        """What adds the chains of each group in turn, all matrices having as many."""
+        yield self._add_normalize
+        for _ in range(ITERATIONS):
+            yield from (self._add_pack, self._add_gram, self._add_mix, self._add_product)
+
+    def _add_normalize(self):
+        self.plan.chain(tasks=self.tasks)
+        self.plan.add(
+            catalog.normalize_matrix_unit(self.shared.precision), x_at=self.x, sums_at=self.sums,
+            n_sums=len(self.sums), size=self.place["size"], block=self.place["block"],
+        )  # fmt: skip
+
+    def _add_pack(self):
+        if not self.is_wide:
+            return
+        # X' is the right factor of X X', whose columns are X's rows.
+        self.plan.chain(tasks=self.tasks)
+        self.plan.add(
+            catalog.pack_unit(self.shared.precision), source_at=self.x, k_stride=1,
+            column_stride=self.n_out, packed_at=self.packed, k=self.n_out, n=self.n_in,
+            along_k=False, block=self.block,
+        )  # fmt: skip
+
+    def _add_gram(self):
+        """X X' or X' X, whichever is smaller."""
+        if self.is_wide:
+            left = {"a_at": self.x, "row_stride": self.n_out, "k_stride": 1}
+            self._add_square_product(left, self.packed, 0, self.gram, self.n_out)
+        else:
+            left = {"a_at": self.x, "row_stride": 1, "k_stride": self.n_out}
+            self._add_square_product(left, self.x, self.n_out, self.gram, self.n_in)
+
+    def _add_mix(self):
+        left = {"a_at": self.gram, "row_stride": self.side, "k_stride": 1}
+        self._add_square_product(left, self.gram, self.side, self.square, self.side)
+        self.plan.add(
+            catalog.mix_unit(self.shared.precision), gram_at=self.gram, square_at=self.square,
+            n=self.side, target_at=self.mixed, block=ROWS,
+        )  # fmt: skip
+
+    def _add_square_product(self, left, right, right_stride, target, k):
+        self.plan.chain(tasks=-(-self.side // ROWS))
+        self._multiply(
+            **left, b_at=right, b_stride=right_stride, c_at=target, m=self.side, n=self.side, k=k,
+            block=ROWS,
+        )  # fmt: skip
+
+    def _add_product(self):
+        left, right = (self.mixed, self.x) if self.is_wide else (self.x, self.mixed)
+        self.plan.chain(tasks=self.tasks)
+        self._multiply(
+            a_at=left, row_stride=self.side, k_stride=1, b_at=right, b_stride=self.n_out,
+            c_at=self.next, m=self.n_in, n=self.n_out, k=self.side, block=self.block,
+        )  # fmt: skip
+        self.x, self.next = self.next, self.x
+
+    def _multiply(self, **arguments):
+        self.plan.add(
+            catalog.multiply_unit(self.shared.precision), **arguments, a_moving=False,
+            c_stride=arguments["n"], c_moving=False, bias_at=None, init=units.ZERO, task_stride=0,
+        )  # fmt: skip
+
+    def add_update(self):
+        """In a chain over rows of the matrix."""
+        self.plan.add(
+            catalog.orthogonal_update_unit(self.shared.precision), params_at=self.shared.params,
+            x_at=self.x, coefficients_at=self.coefficients, scale_at=self.scale, **self.place,
+        )  # fmt: skip
