@@ -8,11 +8,20 @@ fit that needs them, or ahead of time by `warmup`.
 
 from fastnn.classifier import MLPClassifier
 from fastnn.perceptron import Perceptron
+from fastnn.registration import register_activation, register_loss
 from fastnn.regressor import MLPRegressor
 
 __version__ = "0.1.0"
 
-__all__ = ["MLPClassifier", "MLPRegressor", "Perceptron", "__version__", "warmup"]
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "Perceptron",
+    "__version__",
+    "register_activation",
+    "register_loss",
+    "warmup",
+]
 
 
 def __getattr__(name):

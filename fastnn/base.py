@@ -24,6 +24,7 @@ from fastnn.parameters import (
     check_weight_init,
     warn_ignored_parameters,
 )
+from fastnn.registration import check_known, packed, unpack
 from fastnn.training import Progress, Schedule, StochasticFit, minimize_lbfgs
 from fastnn.validation import (
     check_prediction_data,
@@ -468,6 +469,9 @@ class BaseMultilayerPerceptron(BaseEstimator):
     def __getstate__(self):
         # The flat parameters once, instead of once more as views.
         state = dict(super().__getstate__())
+        registered = packed()
+        if registered is not None:
+            state["_registered"] = registered
         if "_params" in state:
             state["_network"], state["_params"] = self._fitted_network()
             for name in ("coefs_", "intercepts_", *EXTRA_ATTRIBUTES, "_views", "_folded", "_kept"):
@@ -475,6 +479,10 @@ class BaseMultilayerPerceptron(BaseEstimator):
         return state
 
     def __setstate__(self, state):
+        state = dict(state)
+        registered = state.pop("_registered", None)
+        if registered is not None:
+            unpack(registered)
         super().__setstate__(state)
         if "_params" in state:
             self._make_views()
@@ -496,6 +504,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
                 f"{network.layer_units[0]} features as input, the rows of coefs_[0]."
             )
         check_representable(X, params.dtype, "X")
+        check_known(network.activations, network.loss)
         kept = self._kept if params is vars(self).get("_params") else None
         if network.batch_norm:
             network, folded = network.folded(params)

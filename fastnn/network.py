@@ -32,6 +32,11 @@ class Layer:
     slope_offset: int | None = None
 
 
+def _learned(name):
+    """What an activation's own parameter begins with; None where it has none or is not known."""
+    return ACTIVATIONS[name].learned if name in ACTIVATIONS else None
+
+
 @dataclass(frozen=True)
 class Network:
     """The shape and the mathematics of a multi-layer perceptron.
@@ -74,7 +79,7 @@ class Network:
     def n_trained(self):
         """Number of parameters that training learns; they come before the others."""
         n_biases = sum(self.layer_units[1:])
-        n_slopes = sum(ACTIVATIONS[name].learned is not None for name in self.activations)
+        n_slopes = sum(_learned(name) is not None for name in self.activations)
         n_norms = 2 * sum(self.layer_units[1:-1]) if self.batch_norm else 0
         return self.n_weights + n_biases + n_norms + n_slopes
 
@@ -98,7 +103,7 @@ class Network:
             "bias_offset": [m for _, m in shapes],
             "norm_offset": [2 * n for n in hidden] if self.batch_norm else [],
             "slope_offset": [
-                1 if ACTIVATIONS[name].learned is not None else 0 for name in self.activations
+                0 if _learned(name) is None else 1 for name in self.activations
             ],
             "running_offset": [2 * n for n in hidden] if self.batch_norm else [],
         }

@@ -13,13 +13,31 @@ from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS, SOLVERS
 from fastnn.training import EPOCH_SCHEDULES, STEP_SCHEDULES
 
-REGRESSION_LOSSES = {
-    name for name, loss in LOSSES.items() if loss.domain not in ("class indices", "{0, 1}")
-}
+
+def regression_losses():
+    """Names of the losses of regressors, registered ones included."""
+    return {name for name, loss in LOSSES.items() if loss.domain not in ("class indices", "{0, 1}")}
+
+
+class _NamesNow(StrOptions):
+    """The names that are known when a parameter is checked; more may be registered."""
+
+    def __init__(self, names):
+        self._names = names
+        super().__init__(names())
+
+    @property
+    def options(self):
+        return self._names()
+
+    @options.setter
+    def options(self, value):
+        """What scikit-learn sets here once."""
+
 
 CONSTRAINTS = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
+    "activation": [_NamesNow(lambda: set(ACTIVATIONS)), "array-like"],
     "solver": [StrOptions({"lbfgs", *SOLVERS})],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -67,7 +85,7 @@ CLASSIFIER_CONSTRAINTS = {
 }
 REGRESSOR_CONSTRAINTS = {
     **CONSTRAINTS,
-    "loss": [StrOptions(REGRESSION_LOSSES)],
+    "loss": [_NamesNow(regression_losses)],
     "huber_delta": [Interval(Real, 0, None, closed="neither")],
     "quantile": [Interval(Real, 0, 1, closed="neither")],
 }

@@ -14,7 +14,7 @@ from fastnn.kernels import pace
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import CLASSIFIER_LOSSES
 from fastnn.kernels.optimizers import SOLVERS
-from fastnn.parameters import REGRESSION_LOSSES
+from fastnn.parameters import regression_losses
 from fastnn.training import EPOCH_SCHEDULES, STEP_SCHEDULES
 
 FEATURES = {
@@ -32,7 +32,7 @@ RATES = {"sgd": 0.02, "adagrad": 0.05, "adadelta": 1.0, "lion": 0.002}
 LOSSES = [
     *(("classifier", loss) for loss in sorted(CLASSIFIER_LOSSES)),
     ("multiclass", "hinge"), ("multiclass", "log_loss"), ("multiclass", "squared_error"),
-    *(("regressor", loss) for loss in sorted(REGRESSION_LOSSES)),
+    *(("regressor", loss) for loss in sorted(regression_losses())),
 ]  # fmt: skip
 SETTINGS = {
     "activation": sorted(ACTIVATIONS),

@@ -211,7 +211,8 @@ def test_public_docstrings(documented):
     names = list(inspect.signature(documented).parameters)
     assert list(entries(doc.get("Parameters", ""))) == names
     if not inspect.isclass(documented):
-        assert "Returns" in doc
+        # What only registers returns nothing.
+        assert ("Returns" in doc) != documented.__name__.startswith("register_")
     examples = doctest.DocTestParser().get_examples(doc["Examples"])
     assert len(examples) >= 2
 

@@ -4,7 +4,9 @@ A function here for each kind of unit says what its template's open names are bo
 mathematics, such as ``exp``, come with the precision; see elementary.py.
 """
 
+import hashlib
 import inspect
+import math
 from dataclasses import dataclass
 from functools import cache
 from types import FunctionType
@@ -13,6 +15,9 @@ from fastnn.kernels import dropout, elementary, jit, matmul, muon_units, norm_un
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS
+
+# What users' functions call is replaced by ours.
+USERS_MATHEMATICS = ("exp", "log", "log1p", "tanh")
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ def bound(function, *labels, **factories):
 
     def make(precision):
         names = _bindings(function, precision, factories)
-        label = "_".join((function.__module__.split(".")[-1], function.__name__, *labels))
+        module = function.__module__.split(".")[-1]
+        label = _label("_".join((module, function.__name__, *labels)), function)
         return jit.bind(function, f"{label}_{precision}", **names)
 
     return make
@@ -65,6 +71,13 @@ def bound(function, *labels, **factories):
 def _bindings(function, precision, factories):
     """What the open names of a function are: mathematics, factories, functions of its module."""
     names = elementary.bindings(precision)
+    if _is_users(function):
+        # Of these only the functions that they have from Python's math.
+        names = {
+            name: names[name]
+            for name in USERS_MATHEMATICS
+            if function.__globals__.get(name) is getattr(math, name)
+        }
     names = names | {key: make(precision) for key, make in factories.items()}
     for name in function.__code__.co_names:
         helper = function.__globals__.get(name)
@@ -73,6 +86,40 @@ def _bindings(function, precision, factories):
         if name not in names and isinstance(helper, FunctionType):
             names[name] = bound(helper)(precision)
     return names
+
+
+def _is_users(function):
+    return not function.__module__.startswith("fastnn.kernels.")
+
+
+def _label(name, *functions):
+    """A name for the functions; where they are a user's, with a hash of them.
+
+    Units and functions are known by names, here and on disk, and what a user's name stands for
+    may change.
+    """
+    own = [function for function in functions if function and _is_users(function)]
+    if not own:
+        return name
+    digest = hashlib.sha256()
+    for function in own:
+        _hash_function(digest, function, set())
+    return f"{name}_{digest.hexdigest()[:16]}"
+
+
+def _hash_function(digest, function, seen):
+    """Add a function, and the globals that it uses, to a hash."""
+    if function in seen:
+        return
+    seen.add(function)
+    code = function.__code__
+    digest.update(repr((code.co_code, code.co_consts, code.co_names)).encode())
+    for name in code.co_names:
+        value = function.__globals__.get(name)
+        if isinstance(value, FunctionType):
+            _hash_function(digest, value, seen)
+        elif isinstance(value, int | float | str | tuple):
+            digest.update(repr((name, value)).encode())
 
 
 def constant(value):
@@ -127,14 +174,16 @@ def csr_gradient_unit(precision):
 def activate_unit(precision, activation):
     entry = ACTIVATIONS[activation]
     template = units.activate if entry.learned is None else units.activate_learned
-    return compile_unit(template, precision, activation, forward=bound(entry.forward))
+    label = _label(activation, entry.forward)
+    return compile_unit(template, precision, label, forward=bound(entry.forward))
 
 
 def backward_unit(precision, activation):
     entry = ACTIVATIONS[activation]
     gradient = bound(entry.gradient)
     if entry.learned is None:
-        return compile_unit(units.backward, precision, activation, gradient=gradient)
+        label = _label(activation, entry.gradient)
+        return compile_unit(units.backward, precision, label, gradient=gradient)
     return compile_unit(
         units.backward_learned, precision, activation, gradient=gradient,
         learned_gradient=bound(entry.learned_gradient), lane_sum=_lane_sum("values"),
@@ -165,15 +214,22 @@ def norm_backward_unit(precision):
 
 def output_unit(precision, name):
     loss = LOSSES[name]
+    label = _label(name, loss.value, loss.gradient)
     factories = {"value": bound(loss.value)}
-    if not loss.coupled:
+    if loss.is_of_two:
+        body = units.separate_loss
+        for key in ("value", "gradient"):
+            function = getattr(loss, key)
+            of_two = bound(function)
+            factories[key] = bound(units.without_parameter, _label(key, function), of_two=of_two)
+    elif not loss.coupled:
         body = units.separate_loss
         factories["gradient"] = bound(loss.gradient)
     else:
         softmax = loss.out_activation == "softmax"
         body = units.softmax_loss if softmax else units.coupled_loss
     return compile_unit(
-        units.output, precision, name, loss_and_delta=bound(body, name, **factories)
+        units.output, precision, label, loss_and_delta=bound(body, label, **factories)
     )
 
 
