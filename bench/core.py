@@ -7,19 +7,32 @@ from fastnn.kernels.optimizers import Optimizer
 from fastnn.network import Data, Network, Regularization
 
 
-def make_trainer(row, X, y, learning_rate=None):
-    """What a fit of the row trains with, on one thread; and its network."""
+def make_trainer(row, X, y, learning_rate=None, feature=None):
+    """What a fit of the row trains with, on one thread; and its network.
+
+    A feature has what is to be different: see feature_costs.py.
+    """
     layer_units = row.layer_units(X, y)
     if layer_units[-1] == 1:
         loss, targets = "binary_log_loss", y.astype(np.uint8)
     else:
         loss, targets = "log_loss", y.astype(np.int32)
-    network = Network(layer_units, activation="relu", loss=loss)
+    network = {"activation": "relu", "loss": loss}
+    optimizer = {"solver": "adam", "learning_rate": learning_rate or row.learning_rate}
+    regularization = {"alpha": 1e-4}
+    if feature is not None:
+        network |= feature.network
+        optimizer |= feature.optimizer
+        regularization |= feature.regularization
+        rates = [regularization.pop("input", 0.0)]
+        rates += [regularization.pop("dropout", 0.0)] * (len(layer_units) - 2)
+        regularization["dropout"] = tuple(rates)
+    network = Network(layer_units, **network)
     params = network.initialize(np.random.RandomState(0), X.dtype)
-    rate = row.learning_rate if learning_rate is None else learning_rate
-    optimizer = Optimizer("adam", network.n_params, X.dtype, learning_rate=rate)
+    solver = optimizer.pop("solver")
+    optimizer = Optimizer(solver, network.n_params, X.dtype, **optimizer)
     trainer = get_backend(n_jobs=1).trainer(
         network, params, Data(X, targets[:, None], None), optimizer,
-        regularization=Regularization(1e-4), batch_size=row.batch_size,
+        regularization=Regularization(**regularization), batch_size=row.batch_size,
     )  # fmt: skip
     return trainer, network

@@ -6,6 +6,7 @@ from functools import partial
 
 import bench_profile
 import bench_start
+import feature_costs
 import grid_search
 import memory
 import predicting
@@ -44,6 +45,7 @@ OTHERS = {
         ("memory", memory),
         ("start", bench_start),
         ("profile", bench_profile),
+        ("features", feature_costs),
     )
 }
 MEASURES = TRAINING | OTHERS

@@ -414,4 +414,5 @@ def test_import_brings_no_compiler():
 def test_unknown_name():
     with pytest.raises(AttributeError, match="no attribute 'MLP'"):
         _ = fastnn.MLP
-    assert {"MLPClassifier", "MLPRegressor", "warmup", "__version__"} == set(fastnn.__all__)
+    names = {"MLPClassifier", "MLPRegressor", "Perceptron", "register_activation", "register_loss"}
+    assert names | {"warmup", "__version__"} == set(fastnn.__all__)
