@@ -149,6 +149,9 @@ class BaseMultilayerPerceptron(BaseEstimator):
             )
         network = self._network_of(fitted.layer_units)
         dtype = params.dtype if self.dtype == "auto" else np.dtype(self.dtype)
+        if network.layers != fitted.layers:
+            # Batch normalisation, or an activation that learns, has come or gone.
+            params = network.pack(fitted.coefs(params), fitted.intercepts(params), dtype)
         return network, self._cast_for_solver(np.array(params, dtype=dtype))
 
     def _cast_for_solver(self, params):

@@ -102,9 +102,7 @@ class Network:
             "weight_offset": [n * m for n, m in shapes],
             "bias_offset": [m for _, m in shapes],
             "norm_offset": [2 * n for n in hidden] if self.batch_norm else [],
-            "slope_offset": [
-                0 if _learned(name) is None else 1 for name in self.activations
-            ],
+            "slope_offset": [0 if _learned(name) is None else 1 for name in self.activations],
             "running_offset": [2 * n for n in hidden] if self.batch_norm else [],
         }
         places, end = [{"n_in": n_in, "n_out": n_out} for n_in, n_out in shapes], 0

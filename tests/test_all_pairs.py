@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastnn import MLPClassifier, MLPRegressor
+from fastnn import MLPClassifier, MLPRegressor, backends
 from fastnn.initializers import INITIALIZERS
 from fastnn.kernels import pace
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import CLASSIFIER_LOSSES
 from fastnn.kernels.optimizers import SOLVERS
+from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import regression_losses
 from fastnn.training import EPOCH_SCHEDULES, STEP_SCHEDULES
+from test_backends import train
 
 FEATURES = {
     "nothing": {},
@@ -122,6 +124,47 @@ def test_pairs(row, monkeypatch):
     short, exact = (fitted(row, dtype, max_iter=2)[0] for dtype in ("float32", "float64"))
     assert short.coefs_[0].dtype == np.float32
     np.testing.assert_allclose(short.loss_curve_, exact.loss_curve_, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(map(str, row)))
+def test_gradients(row):
+    """Of the first step, along some directions, against central differences: within 1e-7.
+
+    Masks of dropout are those of the first step; batch normalisation is that of training.
+    """
+    settings = dict(zip(SETTINGS, row, strict=True))
+    kind, loss = settings["loss"]
+    if kind != "regressor":
+        smoothing = 2 * (settings["solver"] == "adam")
+        loss = CLASSIFIER_LOSSES[loss][(kind == "multiclass") + smoothing]
+    feature = FEATURES[settings["feature"]]
+    n_outputs = 3 if kind == "multiclass" else 1
+    network = Network(
+        (6, 5, 4, n_outputs), settings["activation"], loss, 0.3, feature.get("batch_norm", False)
+    )
+    dropout = (feature.get("input_dropout", 0.0), *np.broadcast_to(feature.get("dropout", 0.0), 2))
+    regularization = Regularization(
+        feature.get("alpha", 0.1), feature.get("l1_ratio", 0.0), tuple(map(float, dropout)), seed=1
+    )
+    X, y = problem(kind, settings["is_sparse"])
+    data = Data(X[:40], y[:40, None], np.linspace(0.5, 2, 40))
+    rng = np.random.default_rng(1)
+    initial = network.initialize(np.random.RandomState(3), np.float64)
+    initial += 0.1 * rng.standard_normal(len(initial))
+    moved = initial.copy()
+    train(backends.get_backend(), network, data, moved, regularization, rate=1.0)
+    n, step = network.n_trained, 1e-5
+    gradient = (initial - moved)[:n]
+    for _ in range(4):
+        direction = rng.standard_normal(n)
+        losses = []
+        for sign in (1, -1):
+            params = initial.copy()
+            params[:n] += sign * step * direction
+            losses.append(train(backends.get_backend(), network, data, params, regularization))
+        slope = (losses[0] - losses[1]) / (2 * step)
+        size = np.linalg.norm(gradient) * np.linalg.norm(direction)
+        assert abs(slope - gradient @ direction) <= 1e-7 * size
 
 
 def test_every_pair_is_there():

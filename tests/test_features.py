@@ -105,6 +105,20 @@ def test_batch_of_one():
     assert all((variance > 0).all() for variance in model.batch_norm_var_)
 
 
+@pytest.mark.parametrize("change", [{"batch_norm": True}, {"activation": "prelu"}])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_going_on_with_other_parameters(method, change):
+    """What is new begins anew; weights and biases go on."""
+    X, y = make_problem("regression")
+    model = MLPRegressor(**SMALL, warm_start=True).fit(X, y)
+    weights = model.coefs_[1].copy()
+    for settings in (change, {"batch_norm": False, "activation": "relu"}):
+        model.set_params(**settings, learning_rate_init=1e-9, max_iter=1)
+        getattr(model, method)(X, y)
+        np.testing.assert_allclose(model.coefs_[1], weights, atol=1e-6)
+        assert np.isfinite(model.predict(X)).all()
+
+
 # ---- learned slopes --------------------------------------------------------------------
 
 
