@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn import backends
 from fastnn.kernels.losses import LOSSES
-from fastnn.kernels.optimizers import AVERAGE_DECAY, Optimizer
+from fastnn.kernels.optimizers import AVERAGE_DECAY, AVERAGE_POWER, DECAY, Optimizer
 from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import (
     check_activation,
@@ -51,6 +51,25 @@ NORM_ATTRIBUTES = (
     "batch_norm_scale_", "batch_norm_shift_", "batch_norm_mean_", "batch_norm_var_",
 )  # fmt: skip
 EXTRA_ATTRIBUTES = ("activation_params_", *NORM_ATTRIBUTES)
+
+
+def _carried_over(fitted, params, network):
+    """Parameters of a network for another, of the same units, that goes on from it."""
+    if fitted.batch_norm and not network.batch_norm:
+        fitted, params = fitted.folded(params)
+    if network.layers == fitted.layers:
+        return params
+    # Batch normalisation, or an activation that learns, has come or gone.
+    result = network.pack(fitted.coefs(params), fitted.intercepts(params), params.dtype)
+    pairs = [*zip(network.norms(result), fitted.norms(params), strict=True)]
+    for new, old in pairs:
+        for target, values in zip(new, old, strict=False):
+            target[...] = values
+    for i, (new, old) in enumerate(zip(network.slopes(result), fitted.slopes(params), strict=True)):
+        same = network.activations[i] == fitted.activations[i]
+        if new is not None and old is not None and same:
+            new[...] = old
+    return result
 
 
 class BaseMultilayerPerceptron(BaseEstimator):
@@ -149,9 +168,11 @@ class BaseMultilayerPerceptron(BaseEstimator):
             )
         network = self._network_of(fitted.layer_units)
         dtype = params.dtype if self.dtype == "auto" else np.dtype(self.dtype)
-        if network.layers != fitted.layers:
-            # Batch normalisation, or an activation that learns, has come or gone.
-            params = network.pack(fitted.coefs(params), fitted.intercepts(params), dtype)
+        params = _carried_over(fitted, params, network)
+        if network != fitted:
+            # What was best by another measure, or of another network, is no mark to beat.
+            for name in ("best_loss_", "best_validation_score_", "_no_improvement_count"):
+                vars(self).pop(name, None)
         return network, self._cast_for_solver(np.array(params, dtype=dtype))
 
     def _cast_for_solver(self, params):
@@ -202,11 +223,15 @@ class BaseMultilayerPerceptron(BaseEstimator):
         if validation is not None:
             score = self._validation_score(backend, network, data, validation)
         optimizer = self._optimizer_for(params, incremental)
-        n = network.n_trained
-        if optimizer.has_averaged and np.array_equal(params[:n], optimizer.average[:n]):
+        if optimizer.has_averaged and np.array_equal(params, optimizer.average):
             # The model is the average; training goes on from where it was.
-            params[:n] = optimizer.raw[:n]
+            params[...] = optimizer.raw
         batch_size = self._checked_batch_size(len(train))
+        if network.batch_norm and batch_size == 1:
+            raise ValueError(
+                "batch_norm=True needs mini-batches of more than one sample, got batch_size=1. "
+                "Give more samples, a larger batch_size, or set batch_norm=False."
+            )
         settings = {
             "regularization": self._regularization(len(network.layer_units) - 2),
             "batch_size": batch_size,
@@ -217,7 +242,6 @@ class BaseMultilayerPerceptron(BaseEstimator):
             optimizer,
             rows=train,
             batch_size=batch_size,
-            n_trained=network.n_trained,
             schedule=Schedule(
                 self.learning_rate,
                 self.learning_rate_init,
@@ -289,11 +313,16 @@ class BaseMultilayerPerceptron(BaseEstimator):
             return optimizer
         if last.rule_name != optimizer.rule_name or last.slots.shape != optimizer.slots.shape:
             return optimizer
-        if last.state[AVERAGE_DECAY] != optimizer.state[AVERAGE_DECAY]:
-            return optimizer
         last = copy.deepcopy(last)
         last.slots = last.slots.astype(params.dtype, copy=False)
-        if last.average is not None:
+        last.state[DECAY] = optimizer.state[DECAY]
+        last.nesterovs_momentum = optimizer.nesterovs_momentum
+        if last.state[AVERAGE_DECAY] != optimizer.state[AVERAGE_DECAY]:
+            # Another average begins, or none, from the weights that the model has.
+            last.average, last.raw = optimizer.average, None
+            places = [AVERAGE_DECAY, AVERAGE_POWER]
+            last.state[places] = optimizer.state[places]
+        elif last.average is not None:
             last.average = last.average.astype(params.dtype, copy=False)
         return last
 
@@ -411,7 +440,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
             setattr(self, name, views)
         self._views = self._current_views()
         # Weights with batch normalisation folded in, for predictions.
-        self._folded = None
+        self._folded = self._network.folded(self._params)[1] if self._network.batch_norm else None
         # What the backend keeps between predictions, for these parameters.
         self._kept = {}
 
@@ -510,12 +539,11 @@ class BaseMultilayerPerceptron(BaseEstimator):
         check_known(network.activations, network.loss)
         kept = self._kept if params is vars(self).get("_params") else None
         if network.batch_norm:
-            network, folded = network.folded(params)
-            if kept is None or self._folded is None:
-                self._folded = folded
-            # In the place that kept predictions read from.
-            self._folded[...] = folded
-            params = self._folded
+            network, params = network.folded(params)
+            if kept is not None:
+                # In the place that kept predictions read from.
+                self._folded[...] = params
+                params = self._folded
         return self._backend().forward(network, params, X, link=link, kept=kept)
 
     def _loss_grad_lbfgs(

@@ -11,9 +11,16 @@ from fastnn.parameters import CLASSIFIER_CONSTRAINTS, has_partial_fit
 from fastnn.targets import Labels
 
 
+def _predicts_margins(model):
+    """Whether the outputs are margins: those of the fitted network, or as the loss will have it."""
+    return getattr(model, "out_activation_", "identity") == "identity" and (
+        hasattr(model, "out_activation_") or model.loss == "hinge"
+    )
+
+
 def _has_probabilities(model):
     """Whether the loss gives outputs that are probabilities; else AttributeError."""
-    if model.loss == "hinge":
+    if _predicts_margins(model):
         raise AttributeError(
             "probability estimates are not available for loss='hinge'. Use decision_function, "
             "or train with loss='log_loss'."
@@ -23,7 +30,7 @@ def _has_probabilities(model):
 
 def _has_margins(model):
     """Whether the outputs are margins, not probabilities; else AttributeError."""
-    if model.loss != "hinge":
+    if not _predicts_margins(model):
         raise AttributeError(
             f"decision_function is only available with loss='hinge', and loss={model.loss!r}. "
             "Use predict_proba."

@@ -33,7 +33,7 @@ SOLVER_LIST
 alpha : float, default=0.0001
     Strength of the L2 penalty on the weights (not on the intercepts): the loss
     has the term ``alpha / (2 * n) * sum(weights ** 2)``, n being the samples (or the
-    sum of their weights) of the batch. With solver='adamw' or 'lion' instead the
+    sum of their weights) of the batch. With DECOUPLED instead the
     weights shrink by ``alpha`` times the learning rate in each step.
 
 batch_size : int or 'auto', default='auto'
@@ -79,8 +79,8 @@ shuffle : bool, default=True
 
 random_state : int, RandomState instance or None, default=None
     Determines the initial weights, the validation split of early stopping and
-    the shuffling, with the same draws as scikit-learn. Pass an int for
-    reproducible results.
+    the shuffling, with the same draws as scikit-learn; with dropout one more, of its
+    seed, comes before the shuffling. Pass an int for reproducible results.
 
 tol : float, default=1e-4
     Tolerance of the optimisation. An epoch improves if its loss falls (or its
@@ -95,10 +95,10 @@ warm_start : bool, default=False
     starting from a new one.
 
 momentum : float, default=0.9
-    Momentum of gradient descent, in [0, 1]. Only used with solver='sgd'.
+    Momentum of gradient descent, in [0, 1]. Only used with MOMENTUM_SOLVERS.
 
 nesterovs_momentum : bool, default=True
-    Whether the momentum is Nesterov's. Only used with solver='sgd'.
+    Whether the momentum is Nesterov's. Only used with MOMENTUM_SOLVERS.
 
 early_stopping : bool, default=False
     Whether to set aside ``validation_fraction`` of the training data and to stop
@@ -308,6 +308,8 @@ for placeholder, text in (
     ("SOLVER_LIST", _list(OPTIMIZERS, SOLVERS)),
     ("INITIALIZER_NAMES", _names(INITIALIZERS)),
     ("INITIALIZER_LIST", _list(INITIALIZERS, INITIALIZERS)),
+    ("DECOUPLED", f"solver={' or '.join(repr(s) for s in SOLVERS if OPTIMIZERS[s].decoupled)}"),
+    ("MOMENTUM_SOLVERS", _users("momentum")),
     ("BETA_1", _users("beta_1")),
     ("BETA_2", _users("beta_2")),
     ("EPSILON", _users("epsilon")),

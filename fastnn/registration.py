@@ -12,6 +12,8 @@ from fastnn.kernels.losses import LOSSES, Loss, exponential, identity, logistic
 # Names of the entries that are users'.
 _registered_activations = set()
 _registered_losses = set()
+# Those that came with an estimator from another process, which may bring newer ones.
+_from_elsewhere = set()
 LINKS = {"identity": identity, "exp": exponential, "logistic": logistic}
 
 
@@ -70,6 +72,7 @@ def register_activation(name, forward, gradient, *, gradient_of="input"):
     summary = "registered by the user"
     ACTIVATIONS[name] = Activation(name, summary, forward, gradient, gradient_of=gradient_of)
     _registered_activations.add(name)
+    _from_elsewhere.discard(("activation", name))
 
 
 def register_loss(name, value, gradient, *, out_activation="identity"):
@@ -126,6 +129,7 @@ def register_loss(name, value, gradient, *, out_activation="identity"):
         is_of_two=True,
     )  # fmt: skip
     _registered_losses.add(name)
+    _from_elsewhere.discard(("loss", name))
 
 
 def _check_name(name, registry, registered):
@@ -168,14 +172,16 @@ def packed():
 
 
 def unpack(entries):
-    """Register entries that are not known here; what cannot be loaded stays unknown."""
+    """Register what this process has not itself; what cannot be loaded stays unknown."""
     loaded = []
     with suppress(Exception):
         loaded = pickle.loads(entries)
     for entry in loaded:
         is_loss = isinstance(entry, Loss)
         registry = LOSSES if is_loss else ACTIVATIONS
-        if entry.name not in registry:
+        origin = ("loss" if is_loss else "activation", entry.name)
+        if entry.name not in registry or origin in _from_elsewhere:
+            _from_elsewhere.add(origin)
             # The link is fastnn's own function, not a copy of it.
             registry[entry.name] = (
                 replace(entry, inverse_link=LINKS[entry.out_activation]) if is_loss else entry

@@ -241,5 +241,6 @@ default='squared_error'
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = LOSSES[self.loss].domain in ("y >= 0", "y > 0")
+        loss = LOSSES.get(self.loss)
+        tags.target_tags.positive_only = loss is not None and loss.domain in ("y >= 0", "y > 0")
         return tags

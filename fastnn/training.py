@@ -191,8 +191,6 @@ class StochasticFit:
     rows : ndarray of int64
         The rows to train on.
     batch_size : int
-    n_trained : int
-        Of the parameters, how many training learns; they come first.
     schedule : Schedule
     progress : Progress
     score : callable or None
@@ -206,7 +204,6 @@ class StochasticFit:
     optimizer: Any
     rows: np.ndarray
     batch_size: int
-    n_trained: int
     schedule: Schedule
     progress: Progress
     score: Callable | None = None
@@ -241,15 +238,8 @@ class StochasticFit:
         return outcome
 
     def _result(self):
-        """The parameters, or the average of those of all steps where there is one.
-
-        What is not learned, such as running statistics, is as it is now.
-        """
-        average = self.optimizer.average
-        # Before the first step there is none.
-        if average is None or not self.optimizer.has_averaged:
-            return self.params
-        return np.concatenate([average[: self.n_trained], self.params[self.n_trained :]])
+        """The parameters, or the average of those of all steps where there is one."""
+        return self.optimizer.average if self.optimizer.has_averaged else self.params
 
     def _run_epochs(self, max_epochs, random_state):
         trainer = self.make_trainer()

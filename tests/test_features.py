@@ -105,18 +105,69 @@ def test_batch_of_one():
     assert all((variance > 0).all() for variance in model.batch_norm_var_)
 
 
-@pytest.mark.parametrize("change", [{"batch_norm": True}, {"activation": "prelu"}])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_going_on_with_other_parameters(method, change):
-    """What is new begins anew; weights and biases go on."""
+def test_going_on_with_other_parameters(method):
+    """What is new begins anew, what was learned stays, and what goes is folded in."""
     X, y = make_problem("regression")
     model = MLPRegressor(**SMALL, warm_start=True).fit(X, y)
+
+    def go_on(**settings):
+        model.set_params(**settings, learning_rate_init=1e-12, max_iter=1)
+        return getattr(model, method)(X, y)
+
     weights = model.coefs_[1].copy()
-    for settings in (change, {"batch_norm": False, "activation": "relu"}):
-        model.set_params(**settings, learning_rate_init=1e-9, max_iter=1)
-        getattr(model, method)(X, y)
-        np.testing.assert_allclose(model.coefs_[1], weights, atol=1e-6)
-        assert np.isfinite(model.predict(X)).all()
+    go_on(batch_norm=True, batch_norm_momentum=1e-12)
+    np.testing.assert_allclose(model.coefs_[1], weights, atol=1e-9)
+    model.batch_norm_mean_[0][...], model.batch_norm_var_[1][...] = 0.3, 4.0
+    go_on(activation=("prelu", "relu"))
+    np.testing.assert_allclose(model.batch_norm_mean_[0], 0.3)
+    np.testing.assert_allclose(model.batch_norm_var_[1], 4.0)
+    model.activation_params_[0][...] = 0.7
+    go_on(activation=("prelu", "tanh"))
+    assert model.activation_params_[0][0] == pytest.approx(0.7)
+    before = model.predict(X)
+    go_on(batch_norm=False)
+    np.testing.assert_allclose(model.predict(X), before, rtol=1e-6)
+
+
+def test_best_scores_of_another_loss_do_not_count():
+    X, y = make_problem("regression")
+    model = MLPRegressor(**SMALL | {"max_iter": 60}, warm_start=True).fit(X, y * 1e-3)
+    best = model.best_loss_
+    model.set_params(loss="absolute_error").fit(X, y)
+    assert model.best_loss_ == min(model.loss_curve_[-model.n_iter_ :]) > best
+
+
+def test_batch_norm_needs_more_than_a_row():
+    X, y = make_problem("binary")
+    with pytest.raises(ValueError, match="more than one sample, got batch_size=1"):
+        MLPClassifier(batch_norm=True, batch_size=1).fit(X, y)
+
+
+def test_methods_are_those_of_the_fitted_loss():
+    X, y = make_problem("binary")
+    model = MLPClassifier(**SMALL, loss="hinge").fit(X, y).set_params(loss="log_loss")
+    assert hasattr(model, "decision_function") and not hasattr(model, "predict_proba")
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adamw", "muon"])
+def test_alpha_may_change_between_calls(solver):
+    X, y = make_problem("binary")
+    sizes = []
+    for alpha in (0.0, 50.0):
+        model = MLPClassifier(**SMALL, solver=solver, alpha=0.0)
+        model.partial_fit(X, y, classes=[0, 1]).set_params(alpha=alpha)
+        for _ in range(5):
+            model.partial_fit(X, y)
+        sizes.append(np.abs(model.coefs_[0]).mean())
+    assert sizes[1] < 0.9 * sizes[0]
+
+
+def test_unknown_loss_has_tags():
+    with pytest.raises(ValueError, match="'loss' parameter of MLPRegressor must be"):
+        GridSearchCV(MLPRegressor(loss="typo"), {"alpha": [1.0]}, error_score="raise").fit(
+            *make_problem("regression")
+        )
 
 
 # ---- learned slopes --------------------------------------------------------------------

@@ -8,7 +8,14 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 from common import make_problem, run_python
-from fastnn import MLPClassifier, MLPRegressor, register_activation, register_loss
+from fastnn import (
+    MLPClassifier,
+    MLPRegressor,
+    register_activation,
+    register_loss,
+    registration,
+)
+from fastnn.kernels.activations import ACTIVATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SMALL = dict(hidden_layer_sizes=(12, 6), max_iter=10, random_state=0)
@@ -92,6 +99,35 @@ def test_a_name_can_get_a_new_meaning():
     np.testing.assert_allclose(first, identity, rtol=1e-10)
     register_activation("mine", lambda x: 2 * x, lambda x: 2.0)
     assert not np.allclose(MLPRegressor(**SMALL, activation="mine").fit(X, y).predict(X), first)
+
+
+def test_defaults_are_part_of_the_meaning():
+    X, y = make_problem("regression")
+    found = []
+    for slope in (0.1, 0.5):
+        register_activation("bent", lambda x, a=slope: x if x > 0 else a * x, lambda x, a=slope: (
+            1.0 if x > 0 else a
+        ))  # fmt: skip
+        found.append(MLPRegressor(**SMALL, activation="bent").fit(X, y).loss_)
+    assert found[0] != found[1]
+
+
+def test_what_came_from_elsewhere_gives_way():
+    """Where an estimator brought an activation, a later one may bring it with a new meaning."""
+    X, y = make_problem("regression")
+    register_activation("moved", lambda x: x, lambda x: 1.0)
+    entries = [registration.packed()]
+    register_activation("moved", lambda x: 3 * x, lambda x: 3.0)
+    entries.append(registration.packed())
+    del ACTIVATIONS["moved"]
+    forwards = []
+    for entry in entries:
+        registration.unpack(entry)
+        forwards.append(ACTIVATIONS["moved"].forward(1.0))
+    assert forwards == [1.0, 3.0]
+    register_activation("moved", lambda x: 5 * x, lambda x: 5.0)
+    registration.unpack(entries[0])
+    assert ACTIVATIONS["moved"].forward(1.0) == 5.0
 
 
 def test_global_constants_are_part_of_the_meaning():

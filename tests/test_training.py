@@ -67,7 +67,6 @@ def scripted_fit(losses, scores=None, **settings):
         settings.pop("optimizer", sgd()),
         rows=settings.pop("rows", np.arange(5)),
         batch_size=settings.pop("batch_size", 2),
-        n_trained=2,
         schedule=settings.pop("schedule", Schedule("constant", 0.1, 0.5)),
         progress=settings.pop("progress", Progress()),
         score=None if scores is None else lambda params: next(script),

@@ -9,7 +9,9 @@ import inspect
 import math
 from dataclasses import dataclass
 from functools import cache
-from types import FunctionType
+from types import CodeType, FunctionType
+
+import numpy as np
 
 from fastnn.kernels import dropout, elementary, jit, matmul, muon_units, norm_units, simd, units
 from fastnn.kernels.activations import ACTIVATIONS
@@ -112,14 +114,27 @@ def _hash_function(digest, function, seen):
     if function in seen:
         return
     seen.add(function)
-    code = function.__code__
-    digest.update(repr((code.co_code, code.co_consts, code.co_names)).encode())
-    for name in code.co_names:
+    digest.update(repr((function.__defaults__, function.__kwdefaults__)).encode())
+    for name in _hash_code(digest, function.__code__):
         value = function.__globals__.get(name)
         if isinstance(value, FunctionType):
             _hash_function(digest, value, seen)
+        elif isinstance(value, np.ndarray | np.generic):
+            digest.update(repr((name, value.dtype.str, value.shape)).encode() + value.tobytes())
         elif isinstance(value, int | float | str | tuple):
             digest.update(repr((name, value)).encode())
+
+
+def _hash_code(digest, code):
+    """Add code to a hash, with that of functions inside it; returns the global names it uses."""
+    names = list(code.co_names)
+    digest.update(code.co_code + repr(code.co_names).encode())
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names += _hash_code(digest, constant)
+        else:
+            digest.update(repr(constant).encode())
+    return names
 
 
 def constant(value):

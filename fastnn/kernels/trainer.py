@@ -89,6 +89,8 @@ class Trainer:
             blocks += [_Weights(shared, i), _Biases(shared, i)]
             if layer.norm_offset is not None:
                 blocks.append(_Norms(shared, i))
+            if layer.running_offset is not None and self.optimizer.average is not None:
+                blocks.append(_Running(shared, i))
             if layer.slope_offset is not None:
                 blocks.append(_Slope(shared, i))
         n_sums = 0
@@ -279,6 +281,19 @@ class _Norms(_Parameters):
 
     def __init__(self, shared, i):
         super().__init__(shared, i, shared.layers[i].norm_offset, 2 * shared.layers[i].n_out)
+
+
+class _Running(_Parameters):
+    """Running mean and variance of hidden layer i, of which there may be an average."""
+
+    def __init__(self, shared, i):
+        super().__init__(shared, i, shared.layers[i].running_offset, 2 * shared.layers[i].n_out)
+
+    def add_gradient(self, trainer):
+        """They have none."""
+
+    def add_update(self, trainer):
+        self.add_rest(trainer)
 
 
 class _Slope(_Parameters):

@@ -444,7 +444,8 @@ def clip(step, task, square_sums_at, n_sums, max_norm_at, coefficients_at):
     max_norm = view(max_norm_at, 1, np.float64)[0]
     norm = sqrt(squares)
     coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
-    coefficients[C_SCALE] = max_norm / norm if norm > max_norm else 1.0
+    # An infinite one is left, to be seen.
+    coefficients[C_SCALE] = max_norm / norm if max_norm < norm < np.inf else 1.0
 
 
 def update(
