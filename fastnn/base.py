@@ -53,25 +53,6 @@ NORM_ATTRIBUTES = (
 EXTRA_ATTRIBUTES = ("activation_params_", *NORM_ATTRIBUTES)
 
 
-def _carried_over(fitted, params, network):
-    """Parameters of a network for another, of the same units, that goes on from it."""
-    if fitted.batch_norm and not network.batch_norm:
-        fitted, params = fitted.folded(params)
-    if network.layers == fitted.layers:
-        return params
-    # Batch normalisation, or an activation that learns, has come or gone.
-    result = network.pack(fitted.coefs(params), fitted.intercepts(params), params.dtype)
-    pairs = [*zip(network.norms(result), fitted.norms(params), strict=True)]
-    for new, old in pairs:
-        for target, values in zip(new, old, strict=False):
-            target[...] = values
-    for i, (new, old) in enumerate(zip(network.slopes(result), fitted.slopes(params), strict=True)):
-        same = network.activations[i] == fitted.activations[i]
-        if new is not None and old is not None and same:
-            new[...] = old
-    return result
-
-
 class BaseMultilayerPerceptron(BaseEstimator):
     """Base class of the two estimators. Not for use by itself."""
 
@@ -168,7 +149,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
             )
         network = self._network_of(fitted.layer_units)
         dtype = params.dtype if self.dtype == "auto" else np.dtype(self.dtype)
-        params = _carried_over(fitted, params, network)
+        params = fitted.carried_over(params, network)
         if network != fitted:
             # What was best by another measure, or of another network, is no mark to beat.
             for name in ("best_loss_", "best_validation_score_", "_no_improvement_count"):

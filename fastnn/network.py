@@ -184,6 +184,28 @@ class Network:
                 slope[...] = old
         return plain, result
 
+    def carried_over(self, params, network):
+        """The parameters for another network, of the same units, that goes on from this one.
+
+        What is learned in both stays, what is new begins anew, and batch normalisation that goes
+        is folded in.
+        """
+        fitted = self
+        if fitted.batch_norm and not network.batch_norm:
+            fitted, params = fitted.folded(params)
+        if network.layers == fitted.layers:
+            return params
+        result = network.pack(fitted.coefs(params), fitted.intercepts(params), params.dtype)
+        for targets, values in zip(network.norms(result), fitted.norms(params), strict=True):
+            for target, value in zip(targets, values, strict=False):
+                target[...] = value
+        slopes = zip(network.slopes(result), fitted.slopes(params), strict=True)
+        for i, (target, value) in enumerate(slopes):
+            same = network.activations[i] == fitted.activations[i]
+            if same and target is not None:
+                target[...] = value
+        return result
+
     def pack(self, coefs, intercepts, dtype):
         """Copy weights and biases into a new flat vector (n_params,)."""
         params = np.empty(self.n_params, dtype=dtype)
