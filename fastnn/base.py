@@ -19,6 +19,7 @@ from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import (
     check_activation,
     check_batch_norm,
+    check_batch_size,
     check_dropout,
     check_hidden_layer_sizes,
     check_weight_init,
@@ -207,12 +208,7 @@ class BaseMultilayerPerceptron(BaseEstimator):
         if optimizer.has_averaged and np.array_equal(params, optimizer.average):
             # The model is the average; training goes on from where it was.
             params[...] = optimizer.raw
-        batch_size = self._checked_batch_size(len(train))
-        if network.batch_norm and batch_size == 1:
-            raise ValueError(
-                "batch_norm=True needs mini-batches of more than one sample, got batch_size=1. "
-                "Give more samples, a larger batch_size, or set batch_norm=False."
-            )
+        batch_size = check_batch_size(self, len(train))
         settings = {
             "regularization": self._regularization(len(network.layer_units) - 2),
             "batch_size": batch_size,
@@ -306,18 +302,6 @@ class BaseMultilayerPerceptron(BaseEstimator):
         elif last.average is not None:
             last.average = last.average.astype(params.dtype, copy=False)
         return last
-
-    def _checked_batch_size(self, n_samples):
-        if self.batch_size == "auto":
-            return min(200, n_samples)
-        if self.batch_size > n_samples:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than "
-                "sample size. It is going to be clipped",
-                UserWarning,
-                stacklevel=2,
-            )
-        return min(int(self.batch_size), n_samples)
 
     # ---- early stopping ------------------------------------------------------------
 

@@ -247,6 +247,32 @@ def check_batch_norm(model):
         )
 
 
+def check_batch_size(model, n_samples):
+    """Return the rows of a mini-batch; warn if they are fewer than asked for.
+
+    Raises
+    ------
+    ValueError
+        If there is one, with batch normalisation.
+    """
+    batch_size = min(200, n_samples)
+    if model.batch_size != "auto":
+        batch_size = min(int(model.batch_size), n_samples)
+        if model.batch_size > n_samples:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than "
+                "sample size. It is going to be clipped",
+                UserWarning,
+                stacklevel=2,
+            )
+    if model.batch_norm and batch_size == 1:
+        raise ValueError(
+            "batch_norm=True needs mini-batches of more than one sample, got batch_size=1. "
+            "Give more samples, a larger batch_size, or set batch_norm=False."
+        )
+    return batch_size
+
+
 def check_weight_init(model):
     """Raise InvalidParameterError, with the reason, if all weights are to begin as zero."""
     if isinstance(model.weight_init, str) and model.weight_init in ("zero", "zeros"):
