@@ -28,6 +28,7 @@ from fastnn.parameters import (
 from fastnn.registration import check_known, packed, unpack
 from fastnn.training import Progress, Schedule, StochasticFit, minimize_lbfgs
 from fastnn.validation import (
+    as_it_was_on_failure,
     check_prediction_data,
     check_representable,
     check_representable_weights,
@@ -65,14 +66,8 @@ class BaseMultilayerPerceptron(BaseEstimator):
 
     def _fit(self, X, y, sample_weight=None, *, classes=None, incremental=False):
         """Fit; if that fails, leave the estimator exactly as it was."""
-        before = vars(self).copy()
-        try:
+        with as_it_was_on_failure(self):
             self._train(X, y, sample_weight, classes, incremental)
-        except BaseException:
-            # Training works on copies and new objects, so the old ones are intact.
-            vars(self).clear()
-            vars(self).update(before)
-            raise
         return self
 
     def _train(self, X, y, sample_weight, classes, incremental):

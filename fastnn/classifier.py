@@ -13,9 +13,8 @@ from fastnn.targets import Labels
 
 def _predicts_margins(model):
     """Whether the outputs are margins: those of the fitted network, or as the loss will have it."""
-    return getattr(model, "out_activation_", "identity") == "identity" and (
-        hasattr(model, "out_activation_") or model.loss == "hinge"
-    )
+    fitted = getattr(model, "out_activation_", None)
+    return model.loss == "hinge" if fitted is None else fitted == "identity"
 
 
 def _has_probabilities(model):

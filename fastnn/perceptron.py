@@ -15,7 +15,12 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastnn.validation import check_prediction_data, check_sample_weight, kernel_ready
+from fastnn.validation import (
+    as_it_was_on_failure,
+    check_prediction_data,
+    check_sample_weight,
+    kernel_ready,
+)
 
 
 class Perceptron(ClassifierMixin, BaseEstimator):
@@ -303,14 +308,8 @@ class Perceptron(ClassifierMixin, BaseEstimator):
 
     def _fit(self, X, y, coef_init, intercept_init, **how):
         """Fit; if that fails, leave the estimator exactly as it was."""
-        before = vars(self).copy()
-        try:
+        with as_it_was_on_failure(self):
             self._train(X, y, coef_init, intercept_init, **how)
-        except BaseException:
-            # Training works on copies and new objects, so the old ones are intact.
-            vars(self).clear()
-            vars(self).update(before)
-            raise
         return self
 
     def _train(
