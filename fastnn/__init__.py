@@ -6,20 +6,34 @@ compiles nothing; kernels are compiled, or loaded from a cache on disk, by the f
 fit that needs them, or ahead of time by `warmup`.
 """
 
+from fastnn.augmentation import ImageAugmenter
 from fastnn.classifier import MLPClassifier
+from fastnn.config import config_context, get_config, set_config
+from fastnn.patching import patch_sklearn, unpatch_sklearn
 from fastnn.perceptron import Perceptron
+from fastnn.plotting import LossCurveDisplay
+from fastnn.plotting_network import NetworkDisplay, WeightsDisplay
 from fastnn.registration import register_activation, register_loss
 from fastnn.regressor import MLPRegressor
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ImageAugmenter",
+    "LossCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "NetworkDisplay",
     "Perceptron",
+    "WeightsDisplay",
     "__version__",
+    "config_context",
+    "get_config",
+    "patch_sklearn",
     "register_activation",
     "register_loss",
+    "set_config",
+    "unpatch_sklearn",
     "warmup",
 ]
 

@@ -1,196 +1,160 @@
-"""The demo: ``python -m fastnn`` trains on real data, beside scikit-learn.
-
-Each estimator of fastnn and its namesake in scikit-learn are trained on the same data with
-the same parameters and the same ``random_state``, so that they start from the same weights
-and see the same mini-batches: what differs is the time.
-"""
+"""``python -m fastnn``: the demo, or a program with scikit-learn's MLPs replaced by fastnn's."""
 
 import argparse
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.util import find_spec
+import atexit
+import os
+import pkgutil
+import runpy
+import sys
+import tempfile
+import types
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 
-import numba
-import numpy as np
-import sklearn
-import sklearn.neural_network
-from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_digits
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
+from fastnn import patching, stats
 
-import fastnn
-
-DEFAULT_PICTURE = Path("fastnn-demo.png")
-N_FITS = 3
-
-# tol=0 without a limit of patience: both run through the same number of epochs.
-EVERY_EPOCH = {"tol": 0.0, "n_iter_no_change": np.inf, "random_state": 0}
+USAGE = """python -m fastnn [--output PATH]
+       python -m fastnn [--stats] script.py [arguments ...]
+       python -m fastnn [--stats] -m module [arguments ...]"""
+DESCRIPTION = """Without a program: train fastnn's estimators and scikit-learn's on real data, side
+by side. With one: run it with fastnn's MLPClassifier and MLPRegressor in the place of
+scikit-learn's."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """A data set, an estimator's name and the parameters to train it with."""
-
-    dataset: str
-    load: Callable
-    estimator: str
-    params: dict
-    score: str
-
-
-TASKS = (
-    Task(
-        "digits",
-        load_digits,
-        "MLPClassifier",
-        {"hidden_layer_sizes": (100,), "max_iter": 100},
-        "accuracy",
-    ),
-    Task(
-        "diabetes",
-        load_diabetes,
-        "MLPRegressor",
-        {
-            "hidden_layer_sizes": (100,),
-            "alpha": 100.0,
-            "batch_size": 32,
-            "learning_rate_init": 0.01,
-            "max_iter": 100,
-        },
-        "R^2",
-    ),
-)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A fitted estimator: the median of its seconds, its test score, its loss curve."""
-
-    seconds: float
-    score: float
-    loss_curve: np.ndarray
-
-
-def load(task):
-    """Training and test rows of a task, the inputs standardised."""
-    X, y = task.load(return_X_y=True)
-    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
-    scaler = StandardScaler().fit(X_train)
-    return scaler.transform(X_train), scaler.transform(X_test), y_train, y_test
-
-
-def timed_fit(estimator, X, y):
-    """A fitted clone of an estimator and the seconds that the fit took."""
-    estimator = clone(estimator)
-    with warnings.catch_warnings():
-        # Every epoch is wanted, converged or not.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        start = perf_counter()
-        estimator.fit(X, y)
-        return estimator, perf_counter() - start
-
-
-def compare(task):
-    """Train both libraries' estimators in turn; X's shape and a dict of their outcomes."""
-    X_train, X_test, y_train, y_test = load(task)
-    estimators = {
-        name: getattr(library, task.estimator)(**EVERY_EPOCH, **task.params)
-        for name, library in (("fastnn", fastnn), ("scikit-learn", sklearn.neural_network))
-    }
-    seconds = {name: [] for name in estimators}
-    fitted = {}
-    for _ in range(N_FITS):
-        for name, estimator in estimators.items():
-            fitted[name], elapsed = timed_fit(estimator, X_train, y_train)
-            seconds[name].append(elapsed)
-    return X_train.shape, {
-        name: Outcome(
-            median(seconds[name]),
-            fitted[name].score(X_test, y_test),
-            np.asarray(fitted[name].loss_curve_),
-        )
-        for name in estimators
-    }
-
-
-def report(task, shape, outcomes):
-    """Print a task's outcomes."""
-    ours, theirs = outcomes["fastnn"], outcomes["scikit-learn"]
-    difference = np.max(np.abs(ours.loss_curve / theirs.loss_curve - 1.0))
-    n_samples, n_features = shape
-    print(
-        f"\n{task.estimator} on {task.dataset}: {n_samples} samples, {n_features} features, "
-        f"{task.params['max_iter']} epochs, hidden layers {task.params['hidden_layer_sizes']}"
-    )
-    print(f"  {'':<14}{'seconds':>9}   test {task.score}")
-    for name, outcome in outcomes.items():
-        print(f"  {name:<14}{outcome.seconds:>9.4f}   {outcome.score:.4f}")
-    print(f"  scikit-learn took {theirs.seconds / ours.seconds:.1f} times as long as fastnn")
-    print(f"  largest relative difference between the loss curves: {difference:.1e}")
-
-
-def save_picture(results, path):
-    """Draw the loss curves of every task, fastnn's over scikit-learn's."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    all_axes = figure.subplots(1, len(results))
-    for axes, (task, outcomes) in zip(all_axes, results, strict=True):
-        for name, style in (
-            ("scikit-learn", {"color": "#f7a64a", "linewidth": 5}),
-            ("fastnn", {"color": "#173f7a", "linewidth": 1.5}),
-        ):
-            outcome = outcomes[name]
-            epochs = np.arange(1, len(outcome.loss_curve) + 1)
-            axes.plot(epochs, outcome.loss_curve, label=f"{name}, {outcome.seconds:.3f} s", **style)
-        axes.set_title(f"{task.estimator} on {task.dataset}")
-        axes.set_xlabel("epoch")
-        axes.set_ylabel("training loss")
-        axes.set_yscale("log")
-        axes.legend(frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
-
-
-def main(arguments=None):
-    """Run the demo."""
+def parse(arguments):
+    """The options, checked."""
     parser = argparse.ArgumentParser(
-        prog="python -m fastnn",
-        description="Train fastnn's estimators and scikit-learn's on real data, side by side.",
+        prog="python -m fastnn", usage=USAGE, description=DESCRIPTION, allow_abbrev=False
     )
     parser.add_argument(
         "--output",
         type=Path,
-        default=DEFAULT_PICTURE,
         metavar="PATH",
-        help="where the picture of the loss curves goes (default: %(default)s)",
+        help="where the demo's picture of the loss curves goes (default: fastnn-demo.png)",
     )
-    output = parser.parse_args(arguments).output
-
-    print(
-        f"fastnn {fastnn.__version__}, scikit-learn {sklearn.__version__}, "
-        f"Numba {numba.__version__}, {numba.get_num_threads()} threads"
+    parser.add_argument(
+        "--stats",
+        action="store_true",
+        help="print to stderr, at the end of the program, what was trained and how long it took",
     )
-    seconds = fastnn.warmup(dtype="float64")
-    print(f"Kernels compiled, or loaded from the cache, in {seconds:.2f} s")
+    parser.add_argument("-m", action="store_true", dest="is_module", help="the program is a module")
+    parser.add_argument(
+        "program",
+        nargs=argparse.REMAINDER,
+        metavar="program [arguments ...]",
+        help="a script, or with -m a module, and its arguments",
+    )
+    options = parser.parse_args(arguments)
+    if options.program and options.output:
+        parser.error("--output is for the demo, without a program")
+    if not options.program and (options.stats or options.is_module):
+        parser.error("a program is missing: a script, or -m and a module")
+    return options
 
-    results = []
-    for task in TASKS:
-        shape, outcomes = compare(task)
-        report(task, shape, outcomes)
-        results.append((task, outcomes))
 
-    if find_spec("matplotlib") is None:
-        print("\nFor a picture of the loss curves: python -m pip install matplotlib")
-    else:
-        save_picture(results, output)
-        print(f"\nPicture of the loss curves: {output.resolve()}")
+def print_stats_at_exit():
+    """Record fits from now on, and print the table when all else is done."""
+    begin = perf_counter()
+    pid = os.getpid()
+    folder = tempfile.TemporaryDirectory(prefix="fastnn-stats-")
+    os.environ[stats.VARIABLE] = folder.name
+
+    def finish():
+        # A child made by fork has this function, too.
+        if os.getpid() == pid:
+            entries = stats.read(folder.name)
+            folder.cleanup()
+            print(stats.table(entries, perf_counter() - begin), file=sys.stderr)
+
+    # What is registered first is called last.
+    atexit.register(finish)
+
+
+def run_script(path):
+    """Run a script as ``python path`` does."""
+    if not os.path.exists(path):
+        error = f"can't open file {os.path.abspath(path)!r}: [Errno 2] No such file or directory"
+        print(f"{sys.executable}: {error}", file=sys.stderr)
+        sys.exit(2)
+    leave_current_folder()
+    if pkgutil.get_importer(path) is not None:
+        # A folder or a zip file with a __main__.py, that puts itself on the path.
+        runpy.run_path(os.path.abspath(path), run_name="__main__")
+        return
+    if not sys.flags.safe_path:
+        sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
+    full_path = os.path.abspath(path)
+    # Not runpy.run_path: it changes sys.argv[0], and the module would be gone before atexit.
+    module = types.ModuleType("__main__")
+    module.__file__ = full_path
+    module.__builtins__ = sys.modules["builtins"]
+    module.__cached__ = None
+    module.__loader__ = SourceFileLoader("__main__", full_path)
+    sys.modules["__main__"] = module
+    exec(compile(Path(full_path).read_bytes(), full_path, "exec", dont_inherit=True), vars(module))
+
+
+def leave_current_folder():
+    """Take what ``python -m`` begins sys.path with off it; workers must still find fastnn."""
+    home = str(Path(__file__).parent.parent)
+    if not sys.flags.safe_path and sys.path.pop(0) == home and home not in sys.path:
+        sys.path.append(home)
+
+
+def run_module(name):
+    """Run a module as ``python -m name`` does."""
+    try:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+    except ImportError as error:
+        if program_frames(error.__traceback__) is None:
+            # It was not found.
+            sys.exit(f"{sys.executable}: {error}")
+        raise
+
+
+def program_frames(traceback):
+    """What is left of a traceback after the frames that led from here to the program."""
+    own = (__file__, runpy.__file__, "<frozen runpy>")
+    while traceback is not None and traceback.tb_frame.f_code.co_filename in own:
+        traceback = traceback.tb_next
+    return traceback
+
+
+def hide_own_frames():
+    """Show uncaught exceptions as if the program had been started without this module."""
+    shown_by = sys.excepthook
+
+    def show(kind, error, traceback):
+        error.__traceback__ = program_frames(traceback)
+        shown_by(kind, error, error.__traceback__)
+
+    sys.excepthook = show
+
+
+def main(arguments=None):
+    """Parse the options and do what they ask for."""
+    options = parse(arguments)
+    if not options.program:
+        from fastnn import demo
+
+        demo.main(options.output or demo.DEFAULT_PICTURE)
+        return
+    if options.stats:
+        print_stats_at_exit()
+    patching.patch_sklearn()
+    sys.argv[:] = options.program
+    try:
+        if options.is_module:
+            run_module(options.program[0])
+        else:
+            run_script(options.program[0])
+    except SystemExit:
+        raise
+    except BaseException:
+        # The program may have set a hook of its own: that shows what is left.
+        hide_own_frames()
+        raise
 
 
 if __name__ == "__main__":

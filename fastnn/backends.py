@@ -6,10 +6,19 @@ This is the only module that asks which device is wanted.
 from typing import Protocol
 
 
-class Trainer(Protocol):
-    """Trains a network on mini-batches of one data set."""
+DEVICES = ("cpu",)
 
-    def train_epoch(self, order, rates=None):
+
+class Trainer(Protocol):
+    """Trains a network on mini-batches of one data set.
+
+    Attributes
+    ----------
+    rows_done : int
+        Rows that the last ``train_epoch`` trained on.
+    """
+
+    def train_epoch(self, order, rates=None, deadline=None):
         """Train on the data's rows in that order, in place.
 
         Parameters
@@ -19,11 +28,15 @@ class Trainer(Protocol):
             shorter. A mini-batch whose weights sum to zero is skipped.
         rates : ndarray of shape (mini-batches,), optional
             The learning rate of each; without it all have the optimizer's.
+        deadline : float, optional
+            A time of `time.perf_counter`, from which on no more mini-batches are begun; at least
+            one is trained on.
 
         Returns
         -------
         loss : float
-            Mean over the rows of their mini-batch's loss, its L2 term included, before its update.
+            Mean over the rows done of their mini-batch's loss, its L2 term included, before its
+            update.
 
         Notes
         -----
@@ -39,14 +52,33 @@ class Backend(Protocol):
     def trainer(self, network, params, data, optimizer, *, regularization, batch_size):
         """A `Trainer` that updates ``params`` and the optimizer's state in place."""
 
-    def objective(self, network, data, *, alpha, dtype):
-        """A callable: params (n_params,) -> loss, gradient (n_params,), of all the data."""
+    def objective(self, network, data, *, alpha, dtype, rows=None):
+        """A callable: params (n_params,) -> loss, gradient (n_params,), of the data or its rows."""
+
+    def evaluate(self, network, params, data, rows=None):
+        """Outputs (n_rows, n_outputs) for the data, or its ``rows``, and losses (n_rows,), float64.
+
+        The losses have no penalty, and no weights.
+        """
 
     def forward(self, network, params, X, *, rows=None, link=True, kept=None):
         """Predictions (n_rows, n_outputs) for X, or its ``rows``; without ``link``, raw ones.
 
         ``kept`` is a dict that the caller keeps with ``params``; what the backend puts there
         serves the next prediction.
+        """
+
+    def hidden(self, network, params, X, layer):
+        """Activations (n_rows, n_units) of hidden layer ``layer``, from 0, for X.
+
+        Of a network without batch normalisation, as that of `forward` is.
+        """
+
+    def input_gradient(self, network, params, X, weights):
+        """Gradient (n_rows, n_features), with respect to X, of its raw outputs times ``weights``.
+
+        The weights are an ndarray (n_rows, n_outputs), of any strides, in the dtype of ``params``.
+        Of a network without batch normalisation.
         """
 
 

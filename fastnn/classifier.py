@@ -7,8 +7,10 @@ from sklearn.utils.multiclass import unique_labels
 
 from fastnn.base import BaseMultilayerPerceptron
 from fastnn.docs import fill_docstring
+from fastnn.monitoring import Given
 from fastnn.parameters import CLASSIFIER_CONSTRAINTS, has_partial_fit
 from fastnn.targets import Labels
+from fastnn.validation import NO_WEIGHT
 
 
 def _predicts_margins(model):
@@ -66,6 +68,14 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     label_smoothing : float, default=0.0
         The part of each target that is spread evenly over all classes (for two classes and
         for each of many labels, over both), in [0, 1). Not used with loss='hinge'.
+
+    class_weight : 'balanced', dict, list of dict or None, default=None
+        Weights of the classes in the loss, ``{class: weight}``; a class that is not named has
+        weight 1. They multiply those of ``sample_weight``, in the loss of a
+        validation set too, but not in its score. 'balanced' is ``n_samples / (n_classes * count)``,
+        counted by ``sample_weight`` where there is one; ``partial_fit``, which does not see all
+        samples, refuses it. For multilabel y, 'balanced' or a list of a dict for each
+        label, whose weights are multiplied.
 
     Attributes
     ----------
@@ -150,10 +160,15 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         weight_average=None,
         warmup_fraction=0.0,
         weight_init="auto",
+        augment=None,
+        scoring=None,
+        max_time=None,
         dtype="auto",
+        device=None,
         n_jobs=None,
         loss="log_loss",
         label_smoothing=0.0,
+        class_weight=None,
     ):
         # Every parameter becomes the attribute of its name, nothing else happens here.
         parameters = dict(locals())
@@ -161,7 +176,16 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         vars(self).update(parameters)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
         """Fit the model to data X and labels y.
 
         Parameters
@@ -174,6 +198,18 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative and not all zero.
+
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            A validation set of your own, which is not trained on: its scores and losses are
+            recorded, and the best weights are kept; with ``early_stopping=True`` it decides when
+            training ends, and nothing is split off X. In a Pipeline it is transformed as
+            X is with ``Pipeline(..., transform_input=["X_val"])``.
+
+        y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_labels), default=None
+            Its targets; given with X_val.
+
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of its samples.
 
         Returns
         -------
@@ -194,11 +230,22 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         >>> clf.fit(X, y).predict(X).tolist()
         ['off', 'on', 'on', 'off']
         """
-        return self._fit(X, y, sample_weight)
+        given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return self._fit(given)
 
     @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        classes=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
         """Update the model with a single epoch over the given data.
 
         Not available with solver='lbfgs'.
@@ -219,6 +266,18 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             out, or must be the same. y does not need to contain all of them.
             For a multilabel y, ``range(n_labels)``.
 
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            A validation set of your own, which is not trained on: its scores and losses are
+            recorded, and the best weights are kept; with ``early_stopping=True`` it decides when
+            training ends, and nothing is split off X. In a Pipeline it is transformed as
+            X is with ``Pipeline(..., transform_input=["X_val"])``.
+
+        y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_labels), default=None
+            Its targets; given with X_val.
+
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of its samples.
+
         Returns
         -------
         self : MLPClassifier
@@ -228,7 +287,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         ------
         ValueError
             As in `fit`; if classes is missing in the first call or differs later; if y
-            has a label that is not among the classes; if early_stopping is set.
+            has a label that is not among the classes; if class_weight is 'balanced'; if
+            early_stopping is set and there is no X_val.
 
         Examples
         --------
@@ -238,7 +298,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         >>> clf.partial_fit([[2.0]], ["c"]).t_
         3
         """
-        return self._fit(X, y, sample_weight, classes=classes, incremental=True)
+        given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return self._fit(given, classes=classes, incremental=True)
 
     def predict(self, X):
         """Predict class labels.
@@ -350,6 +411,43 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
                 "`y` has classes not in `self.classes_`. "
                 f"`self.classes_` has {self.classes_}. 'y' has {seen}."
             )
+
+    def _encode_held_out(self, y):
+        """Encode a y_val; its labels have to be among those of y."""
+        unknown = np.setdiff1d(unique_labels(y), self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y_val has labels that y does not have: {unknown}. The classes are "
+                f"{self.classes_}."
+            )
+        return self._labels.encode(y)
+
+    def _loss_weights(self, encoded, sample_weight, incremental):
+        """Weights of the samples times those of their classes; None where all are 1."""
+        if self.class_weight is None:
+            self._class_weights = None
+            return sample_weight
+        if incremental and isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight {self.class_weight!r} is not supported for partial_fit. In order "
+                "to use 'balanced' weights, use compute_class_weight('balanced', "
+                "classes=classes, y=y). In place of y you can use a large enough sample of the "
+                "full training set target to properly estimate the class frequency "
+                "distributions. Pass the resulting weights as the class_weight parameter."
+            )
+        self._class_weights = self._labels.class_weights(self.class_weight, encoded, sample_weight)
+        weights = self._held_out_weights(encoded, sample_weight)
+        if not weights.any():
+            raise ValueError(f"{NO_WEIGHT} class_weight={self.class_weight!r} makes all zero.")
+        return weights
+
+    def _held_out_weights(self, encoded, sample_weight):
+        if self._class_weights is None:
+            return sample_weight
+        weights = np.ones(len(encoded)) if sample_weight is None else sample_weight.astype(float)
+        for table, column in zip(self._class_weights, encoded.T, strict=True):
+            weights *= table[column]
+        return weights
 
     def _n_outputs(self, y):
         return self._labels.n_outputs

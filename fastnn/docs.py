@@ -88,7 +88,10 @@ tol : float, default=1e-4
     component of the gradient exceeds ``tol``.
 
 verbose : bool or int, default=False
-    Whether to print the loss of each epoch, or of each iteration of 'lbfgs'.
+    What to print of each epoch, or of each iteration of 'lbfgs'. 1: one progress line,
+    with the loss, the validation score, the speed and the time left, drawn by rich where that is
+    installed and the output is a terminal, else a plain line now and then. 2 or more: a line
+    an epoch, as scikit-learn does.
 
 warm_start : bool, default=False
     Whether ``fit`` goes on with the network of the last fit instead of
@@ -101,18 +104,19 @@ nesterovs_momentum : bool, default=True
     Whether the momentum is Nesterov's. Only used with MOMENTUM_SOLVERS.
 
 early_stopping : bool, default=False
-    Whether to set aside ``validation_fraction`` of the training data and to stop
-    when the score on it does not improve by ``tol`` for ``n_iter_no_change``
-    epochs in a row; the fitted weights are then those of the best score.
-    {stratified}A score that is NaN (the outputs
-    overflowed) improves on nothing; if every score was NaN, the fitted weights are
-    those that the training began with. Without early stopping, the
-    training loss decides. Not used with solver='lbfgs'; not available in
-    ``partial_fit``.
+    Whether to stop when the score of a validation set does not improve by ``tol`` for
+    ``n_iter_no_change`` epochs (iterations of 'lbfgs') in a row. The validation set is the
+    ``X_val`` and ``y_val`` of ``fit``, or else ``validation_fraction`` of the training data, set
+    aside. {stratified}Without early stopping, the training loss
+    decides. Wherever there is a validation set, the fitted weights are those of its best
+    score; a score that is NaN (the outputs overflowed) improves on nothing, and if every score
+    was NaN, they are those that the training began with. ``partial_fit`` needs an ``X_val``
+    for it: the model then has the best weights of all calls so far, while training goes on
+    from the last ones; once it has stopped, further calls change nothing.
 
 validation_fraction : float, default=0.1
     The part of the training data to set aside for early stopping, in [0, 1).
-    Only used with early_stopping=True.
+    Only used with early_stopping=True and without an ``X_val``.
 
 beta_1 : float, default=0.9
     Decay rate of the average of the gradients, in [0, 1). Only used with
@@ -126,8 +130,8 @@ epsilon : float, default=1e-8
     Added to the denominator of the step. Only used with EPSILON.
 
 n_iter_no_change : int or numpy.inf, default=10
-    The most epochs in a row without an improvement by ``tol``. Not used with
-    solver='lbfgs'.
+    The most epochs in a row without an improvement by ``tol``. With solver='lbfgs' only used
+    with early_stopping=True.
 
 max_fun : int, default=15000
     The most evaluations of the loss. Only used with solver='lbfgs'.
@@ -179,14 +183,35 @@ INITIALIZER_LIST
 
     But for 'auto' biases begin as zero.
 
+augment : ImageAugmenter or None, default=None
+    What changes the images in the rows of X at random each time that they are trained on; see
+    `ImageAugmenter`. Validation and prediction see them as they are. Not used with
+    solver='lbfgs'.
+
+scoring : str, callable or None, default=None
+    The score of the validation set: None for {metric}, 'loss' for the loss (without the penalty
+    on the weights; as a score it is negative), or any scorer, a name of
+    `sklearn.metrics.get_scorer_names` or a callable ``scorer(estimator, X_val, y_val)``. If there
+    are weights of the validation samples, it is called with them as ``sample_weight``.
+    Only used where there is a validation set.
+
+max_time : float or None, default=None
+    The most seconds that ``fit``, or a call of ``partial_fit``, should take. It is looked at
+    between mini-batches, so that an epoch may be cut short; at least one mini-batch is trained
+    on, or none of 'lbfgs'. A model that is stopped so depends on the machine's speed.
+
 dtype : {'auto', 'float32', 'float64'}, default='auto'
     Precision of the weights and of all computation. 'auto' follows X, as
     scikit-learn does: float32 for float32 X, otherwise float64; and for
     solver='lbfgs' always float64. With 'float32', X of float64 is not
     converted as a whole: its mini-batches are.
 
+device : {'cpu'} or None, default=None
+    Where to compute. None: as `config_context` says, by default on the CPU.
+
 n_jobs : int or None, default=None
-    The most threads for this estimator. None: as many as Numba would use. -1: all
+    The most threads for this estimator. None: as `config_context` says, by default as many as
+    Numba would use. -1: all
     processors, -2: all but one, and so on. One does the work where it is small, or
     where it is faster by measurement. The result does not depend on the threads."""
 
@@ -195,22 +220,32 @@ loss_ : float
     The loss of the last iteration.
 
 best_loss_ : float or None
-    The lowest training loss of an epoch. None with ``early_stopping=True``. Not
-    set by solver='lbfgs'.
+    The lowest training loss of an epoch. None with ``early_stopping=True``.
 
 loss_curve_ : list of float
-    The mean training loss of each epoch. Not set by solver='lbfgs'.
+    The mean training loss of each epoch, or the training loss of each iteration of 'lbfgs'.
 
 learning_rate_curve_ : list of float
     The learning rate at the end of each epoch. Not set by solver='lbfgs'.
 
 validation_scores_ : list of float or None
-    The validation score ({metric}) after each epoch with
-    ``early_stopping=True``, otherwise None. Not set by solver='lbfgs'.
+    The validation score ({metric}, or what ``scoring`` is) after each epoch, or iteration of
+    'lbfgs'. None without a validation set.
+
+validation_loss_curve_ : list of float or None
+    The mean loss of the validation set likewise, without the penalty on the weights.
 
 best_validation_score_ : float or None
-    The best of ``validation_scores_``; -inf if all were NaN. Not set by
-    solver='lbfgs'.
+    The best of ``validation_scores_``; -inf if all were NaN.
+
+best_epoch_ : int or None
+    The epoch, or iteration of 'lbfgs', with the best validation score, which the fitted weights
+    are of: ``loss_curve_[best_epoch_ - 1]`` is its loss. None without a validation set, or if all
+    scores were NaN.
+
+stop_reason_ : str or None
+    Why training ended, in words. None after a call of ``partial_fit`` that has trained one epoch
+    and seen no reason to stop.
 
 t_ : int
     The training samples seen by the stochastic solvers.

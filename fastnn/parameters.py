@@ -5,13 +5,16 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
+from fastnn.augmentation import ImageAugmenter
+from fastnn.backends import DEVICES
 from fastnn.initializers import INITIALIZERS
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS, SOLVERS
-from fastnn.training import EPOCH_SCHEDULES, STEP_SCHEDULES
+from fastnn.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES
 
 
 def regression_losses():
@@ -71,7 +74,11 @@ CONSTRAINTS = {
     "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
     "warmup_fraction": [Interval(Real, 0, 1, closed="left")],
     "weight_init": [StrOptions({"auto", *INITIALIZERS})],
+    "augment": [ImageAugmenter, None],
+    "scoring": [str, callable, None],
+    "max_time": [Interval(Real, 0, None, closed="neither"), None],
     "dtype": [StrOptions({"auto", "float32", "float64"})],
+    "device": [StrOptions(set(DEVICES)), None],
     "n_jobs": [
         Interval(Integral, 1, None, closed="left"),
         Interval(Integral, None, -1, closed="right"),
@@ -82,6 +89,7 @@ CLASSIFIER_CONSTRAINTS = {
     **CONSTRAINTS,
     "loss": [StrOptions(set(CLASSIFIER_LOSSES))],
     "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+    "class_weight": [dict, list, StrOptions({"balanced"}), None],
 }
 REGRESSOR_CONSTRAINTS = {
     **CONSTRAINTS,
@@ -95,18 +103,19 @@ def _solvers_with(name):
     """When a solver's own parameter is used, in words and as a test."""
     users = [solver for solver in SOLVERS if name in OPTIMIZERS[solver].parameters]
     listed = " or ".join(repr(solver) for solver in users)
-    return f"solver={listed}", lambda model: model.solver in users
+    return f"solver={listed}", lambda model, _: model.solver in users
 
 
-# For each parameter that not every fit uses: when it is used, in words and as a test.
-_STOCHASTIC = ("a solver other than 'lbfgs'", lambda model: model.solver != "lbfgs")
+# For each parameter that not every fit uses: when it is used, in words and as a test of the
+# estimator and of whether the user gives a validation set.
+_STOCHASTIC = ("a solver other than 'lbfgs'", lambda model, _: model.solver != "lbfgs")
 USED_WITH = {
     "batch_size": _STOCHASTIC,
     "learning_rate": _STOCHASTIC,
     "learning_rate_init": _STOCHASTIC,
     "power_t": (
         "learning_rate='invscaling' and a solver other than 'lbfgs'",
-        lambda model: model.solver != "lbfgs" and model.learning_rate == "invscaling",
+        lambda model, _: model.solver != "lbfgs" and model.learning_rate == "invscaling",
     ),
     "warmup_fraction": _STOCHASTIC,
     "l1_ratio": _STOCHASTIC,
@@ -114,7 +123,7 @@ USED_WITH = {
     "input_dropout": _STOCHASTIC,
     "batch_norm_momentum": (
         "batch_norm=True and a solver other than 'lbfgs'",
-        lambda model: model.solver != "lbfgs" and model.batch_norm,
+        lambda model, _: model.solver != "lbfgs" and model.batch_norm,
     ),
     "max_grad_norm": _STOCHASTIC,
     "weight_average": _STOCHASTIC,
@@ -123,37 +132,44 @@ USED_WITH = {
         name: _solvers_with(name)
         for name in ("momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon")
     },
-    "early_stopping": _STOCHASTIC,
     "validation_fraction": (
-        "early_stopping=True and a solver other than 'lbfgs'",
-        lambda model: model.solver != "lbfgs" and model.early_stopping,
+        "early_stopping=True and without a validation set of your own",
+        lambda model, validated: model.early_stopping and not validated,
     ),
-    "n_iter_no_change": _STOCHASTIC,
-    "max_fun": ("solver='lbfgs'", lambda model: model.solver == "lbfgs"),
+    "scoring": (
+        "early_stopping=True or a validation set of your own",
+        lambda model, validated: model.early_stopping or validated,
+    ),
+    "n_iter_no_change": (
+        "a solver other than 'lbfgs', or early_stopping=True",
+        lambda model, _: model.solver != "lbfgs" or model.early_stopping,
+    ),
+    "augment": _STOCHASTIC,
+    "max_fun": ("solver='lbfgs'", lambda model, _: model.solver == "lbfgs"),
     "label_smoothing": (
         "loss='log_loss' or 'squared_error'",
-        lambda model: model.loss != "hinge",
+        lambda model, _: model.loss != "hinge",
     ),
-    "huber_delta": ("loss='huber'", lambda model: model.loss == "huber"),
-    "quantile": ("loss='quantile'", lambda model: model.loss == "quantile"),
+    "huber_delta": ("loss='huber'", lambda model, _: model.loss == "huber"),
+    "quantile": ("loss='quantile'", lambda model, _: model.loss == "quantile"),
 }
 
 
-def ignored_parameters(model):
+def ignored_parameters(model, has_validation=False):
     """Names of parameters that are not at their defaults and that a fit will not use."""
     defaults = inspect.signature(type(model)).parameters
     return [
         name
         for name, (_, is_used) in USED_WITH.items()
         if name in defaults
-        and not is_used(model)
+        and not is_used(model, has_validation)
         and not np.array_equal(getattr(model, name), defaults[name].default)
     ]
 
 
-def warn_ignored_parameters(model):
-    """Say once which parameters have no effect with the chosen solver, and what to do."""
-    ignored = ignored_parameters(model)
+def warn_ignored_parameters(model, has_validation=False):
+    """Say once which parameters have no effect in this combination, and what to do."""
+    ignored = ignored_parameters(model, has_validation)
     if not ignored:
         return
     listed = "; ".join(
@@ -161,8 +177,8 @@ def warn_ignored_parameters(model):
         for name in ignored
     )
     warnings.warn(
-        f"Some parameters have no effect with solver={model.solver!r}: {listed}. "
-        "Change the solver or the option they belong to, or leave them at their defaults.",
+        f"Some parameters have no effect in this combination: {listed}. "
+        "Change what they depend on, or leave them at their defaults.",
         UserWarning,
         stacklevel=2,
     )
@@ -281,6 +297,16 @@ def check_weight_init(model):
             f"{model.weight_init!r}: units of a layer that begin with equal weights have equal "
             "gradients, and stay equal for ever. Use 'auto', or another of "
             f"{sorted(INITIALIZERS)}."
+        )
+
+
+def check_scoring_name(model):
+    """Raise InvalidParameterError if the scoring is a name that is none of a scorer."""
+    if isinstance(model.scoring, str) and model.scoring not in ("loss", *get_scorer_names()):
+        raise InvalidParameterError(
+            f"The 'scoring' parameter of {type(model).__name__} must be 'loss', a name of "
+            "sklearn.metrics.get_scorer_names(), a callable scorer or None. Got "
+            f"{model.scoring!r} instead."
         )
 
 

@@ -7,6 +7,7 @@ from sklearn.utils.metaestimators import available_if
 from fastnn.base import BaseMultilayerPerceptron
 from fastnn.docs import fill_docstring
 from fastnn.kernels.losses import LOSSES
+from fastnn.monitoring import Given
 from fastnn.parameters import REGRESSOR_CONSTRAINTS, has_partial_fit
 from fastnn.validation import check_regression_target
 
@@ -118,7 +119,11 @@ default='squared_error'
         weight_average=None,
         warmup_fraction=0.0,
         weight_init="auto",
+        augment=None,
+        scoring=None,
+        max_time=None,
         dtype="auto",
+        device=None,
         n_jobs=None,
         huber_delta=1.35,
         quantile=0.5,
@@ -129,7 +134,16 @@ default='squared_error'
         vars(self).update(parameters)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
         """Fit the model to data X and targets y.
 
         Parameters
@@ -143,6 +157,18 @@ default='squared_error'
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative and not all zero.
+
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            A validation set of your own, which is not trained on: its scores and losses are
+            recorded, and the best weights are kept; with ``early_stopping=True`` it decides when
+            training ends, and nothing is split off X. In a Pipeline it is transformed as
+            X is with ``Pipeline(..., transform_input=["X_val"])``.
+
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Its targets; given with X_val.
+
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of its samples.
 
         Returns
         -------
@@ -167,11 +193,21 @@ default='squared_error'
         >>> print(regr.fit(X, y).coefs_[0].round(2), regr.intercepts_[0].round(2))
         [[2.]] [1.]
         """
-        return self._fit(X, y, sample_weight)
+        given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return self._fit(given)
 
     @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
         """Update the model with a single epoch over the given data.
 
         Not available with solver='lbfgs'.
@@ -188,6 +224,18 @@ default='squared_error'
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative and not all zero.
 
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            A validation set of your own, which is not trained on: its scores and losses are
+            recorded, and the best weights are kept; with ``early_stopping=True`` it decides when
+            training ends, and nothing is split off X. In a Pipeline it is transformed as
+            X is with ``Pipeline(..., transform_input=["X_val"])``.
+
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Its targets; given with X_val.
+
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of its samples.
+
         Returns
         -------
         self : MLPRegressor
@@ -196,7 +244,7 @@ default='squared_error'
         Raises
         ------
         ValueError
-            As in `fit`; and if early_stopping is set.
+            As in `fit`; if early_stopping is set and there is no X_val.
 
         Examples
         --------
@@ -205,7 +253,8 @@ default='squared_error'
         >>> regr.partial_fit([[2.0]], [5.0]).t_
         3
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return self._fit(given, incremental=True)
 
     def predict(self, X):
         """Predict target values.
@@ -225,6 +274,9 @@ default='squared_error'
 
     def _encode_target(self, y, classes, incremental):
         return check_regression_target(y, self.loss)
+
+    def _encode_held_out(self, y):
+        return check_regression_target(y, self.loss, "y_val")
 
     def _n_outputs(self, y):
         return y.shape[1]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 from sklearn import get_config
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.kernels.losses import CLASSIFIER_LOSSES
@@ -29,6 +30,19 @@ def log_softmax(z):
     """log(softmax(z)) of each row, without overflow or underflow."""
     shifted = z - z.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def balanced(column, n_classes, sample_weight=None):
+    """Weights (n_classes,) that make the classes of an encoded column count the same.
+
+    ``n / (n_classes * count)``, as scikit-learn's "balanced", after King and Zeng, "Logistic
+    regression in rare events data" (2001); with weights of samples in place of counts.
+    """
+    counts = np.bincount(column, weights=sample_weight, minlength=n_classes).astype(np.float64)
+    present = counts > 0
+    weights = np.ones(n_classes)
+    weights[present] = counts.sum() / (present.sum() * counts[present])
+    return weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +123,53 @@ class Labels:
             return np.ascontiguousarray(dense != 0).view(np.uint8)
         index = np.searchsorted(self.classes, y)
         return index.astype(np.int32 if self.kind == "multiclass" else np.uint8)[:, None]
+
+    def class_weights(self, class_weight, encoded, sample_weight=None):
+        """The weight of each class, for each column of an encoded target.
+
+        Parameters
+        ----------
+        class_weight : "balanced", dict or list of dict
+            In scikit-learn's meaning. Of a multilabel target "balanced" or a list of one dict for
+            each label, with keys 0 and 1.
+        encoded : ndarray of shape (n, n_columns)
+        sample_weight : ndarray of shape (n,) or None
+            A sample of weight 2 counts like two.
+
+        Returns
+        -------
+        tables : list of ndarray of shape (n_classes,)
+            Indexed by what a column has.
+        """
+        multilabel = self.kind == "multilabel-indicator"
+        classes = [np.arange(2)] * encoded.shape[1] if multilabel else [self.classes]
+        if isinstance(class_weight, str):
+            return [
+                balanced(column, len(of_column), sample_weight)
+                for column, of_column in zip(encoded.T, classes, strict=True)
+            ]
+        given = class_weight if multilabel else [class_weight]
+        if isinstance(given, dict) or (isinstance(class_weight, list) and not multilabel):
+            raise ValueError(
+                "class_weight must be a dict or 'balanced', and for multilabel y a list of one "
+                f"dict for each label or 'balanced'; got {class_weight!r}."
+            )
+        if len(given) != len(classes):
+            raise ValueError(
+                f"For multilabel y, the number of elements in class_weight ({len(given)}) should "
+                f"match the number of labels ({len(classes)})."
+            )
+        tables = [
+            compute_class_weight(of_column, classes=labels, y=labels)
+            for of_column, labels in zip(given, classes, strict=True)
+        ]
+        for table in tables:
+            if not np.all((table >= 0) & (table < np.inf)):
+                raise ValueError(
+                    "class_weight must have finite weights that are not negative, got "
+                    f"{class_weight!r}."
+                )
+        return tables
 
     def predicted(self, outputs, threshold):
         """Encode the labels, (n,) class indices or (n, k) indicator, from outputs (n, n_outputs).

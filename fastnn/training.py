@@ -1,180 +1,24 @@
-"""Epochs, shuffling, learning-rate schedules and stopping; and L-BFGS.
+"""Training: epochs and shuffling; and L-BFGS.
 
 What is trained on, and on which device, is behind the Backend's `Trainer` and
 objective: nothing here touches a mini-batch. Nothing here knows scikit-learn.
 """
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
-MIN_ADAPTIVE_RATE = 1e-6
-# Smith and Topin's one-cycle policy with PyTorch's defaults: the part of the training in which the
-# rate rises, and by what it is divided at the beginning and, from there, in the end.
-RISING, FIRST_DIVISOR, LAST_DIVISOR = 0.3, 25.0, 1e4
-# Of cos(x) = sum of (-1)**i x**(2 i) / (2 i)!, enough for x up to pi / 2 in float64.
-COSINE_TERMS = 14
+from fastnn.schedules import Schedule
+from fastnn.stopping import TimeUp, Watch
 
 
-def fall(progress):
-    """From 1 to 0 along half a cosine, (1 + cos(pi progress)) / 2.
-
-    By sums and products alone, as the libraries' cosines differ between machines.
-    """
-    # The square of cos(x) with x = pi progress / 2.
-    square = (np.pi / 2 * np.asarray(progress)) ** 2
-    value = np.zeros_like(square)
-    for i in range(COSINE_TERMS, 0, -1):
-        value = -square / ((2 * i - 1) * (2 * i)) * (1.0 + value)
-    return (1.0 + value) ** 2
-
-
-def one_cycle(progress):
-    """The factor of the one-cycle policy, of the highest rate."""
-    first = 1.0 / FIRST_DIVISOR
-    last = first / LAST_DIVISOR
-    rising = 1.0 + (first - 1.0) * fall(np.minimum(progress / RISING, 1.0))
-    falling = last + (1.0 - last) * fall(np.maximum(progress - RISING, 0.0) / (1.0 - RISING))
-    return np.where(progress < RISING, rising, falling)
-
-
-# Schedules that set the rate of every step: factors of the initial rate, of progress in [0, 1].
-STEP_SCHEDULES = {"cosine": fall, "one_cycle": one_cycle}
-EPOCH_SCHEDULES = ("constant", "invscaling", "adaptive")
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A learning-rate schedule.
-
-    Parameters
-    ----------
-    kind : str or callable
-        "constant"; "invscaling", which sets the rate to ``rate / (t + 1) ** power_t`` at
-        the end of an epoch, t being the samples seen so far; "adaptive", which divides it by 5
-        when the epochs stop improving, until it is at most 1e-6; a key of ``STEP_SCHEDULES``;
-        or a function of progress in [0, 1] that returns a factor of ``rate``.
-    rate : float
-        The initial rate.
-    power_t : float
-        The exponent of "invscaling".
-    max_epochs : int
-        The epochs in which progress goes from 0 to 1.
-    warmup_fraction : float
-        The part of these in which the rate rises from 0; the schedule has the rest.
-    """
-
-    kind: str | Callable
-    rate: float
-    power_t: float = 0.5
-    max_epochs: int = 200
-    warmup_fraction: float = 0.0
-
-    def rates(self, optimizer, epoch, n_batches):
-        """Rates of the mini-batches of an epoch, counted from 0; None if all are the optimizer's.
-
-        Raises
-        ------
-        ValueError
-            If the user's function returns anything but a finite number that is not negative.
-        """
-        if self.kind in EPOCH_SCHEDULES and self.warmup_fraction == 0:
-            return None
-        steps = self.max_epochs * n_batches
-        progress = np.minimum((epoch * n_batches + np.arange(n_batches)) / steps, 1.0)
-        rest = np.maximum(progress - self.warmup_fraction, 0.0) / (1.0 - self.warmup_fraction)
-        factors = self._factors(rest)
-        if self.warmup_fraction > 0:
-            # Its first step has a rate already.
-            rising = np.minimum((progress + 1.0 / steps) / self.warmup_fraction, 1.0)
-            factors = np.where(progress < self.warmup_fraction, rising * factors, factors)
-        return optimizer.rate * factors
-
-    def _factors(self, progress):
-        if self.kind in EPOCH_SCHEDULES:
-            return np.ones_like(progress)
-        if not callable(self.kind):
-            return STEP_SCHEDULES[self.kind](progress)
-        factors = np.array([self.kind(value) for value in progress.tolist()], dtype=np.float64)
-        if not np.all((factors >= 0) & (factors < np.inf)):
-            wrong = ~((factors >= 0) & (factors < np.inf))
-            raise ValueError(
-                "learning_rate must return a factor that is finite and >= 0, got "
-                f"{factors[wrong][0]} at progress {progress[wrong][0]:g}."
-            )
-        return factors
-
-    def end_epoch(self, optimizer, t):
-        """Set the rate of the next epoch; t is the number of samples seen."""
-        if self.kind == "invscaling":
-            optimizer.learning_rate = self.rate / (t + 1) ** self.power_t
-
-    def end_plateau(self, optimizer):
-        """React to epochs without improvement.
-
-        Returns
-        -------
-        stop : bool
-        message : str
-        """
-        if self.kind != "adaptive":
-            return True, "Stopping."
-        if optimizer.rate <= MIN_ADAPTIVE_RATE:
-            return True, "Learning rate too small. Stopping."
-        optimizer.learning_rate = optimizer.rate / 5.0
-        return False, f"Setting learning rate to {optimizer.rate:f}"
-
-
-@dataclass
-class Progress:
-    """How far a training has come. A later fit or partial_fit goes on from here.
-
-    Parameters
-    ----------
-    t : int
-        Samples seen, over all fits.
-    no_improvement_count : int
-        Epochs in a row that did not improve by ``tol``.
-    best_loss : float
-        The lowest training loss of an epoch.
-    best_score : float
-        The highest validation score; -inf where there was none.
-    best_params : ndarray of shape (n_params,) or None
-        The parameters that had it.
-    losses, scores, rates : list of float
-        Training losses, validation scores and last learning rates of this run's epochs.
-    epoch : int
-        Epochs done towards the end of the schedule.
-    """
-
-    t: int = 0
-    no_improvement_count: int = 0
-    best_loss: float = np.inf
-    best_score: float = -np.inf
-    best_params: np.ndarray | None = None
-    losses: list = field(default_factory=list)
-    scores: list = field(default_factory=list)
-    rates: list = field(default_factory=list)
-    epoch: int = 0
-
-    def record_loss(self, loss, tol):
-        """Judge an epoch by its training loss. A NaN improves on nothing."""
-        better = loss <= self.best_loss - tol
-        self.no_improvement_count = 0 if better else self.no_improvement_count + 1
-        if loss < self.best_loss:
-            self.best_loss = loss
-
-    def record_score(self, score, tol, params):
-        """Judge an epoch by its validation score. A NaN improves on nothing."""
-        self.scores.append(score)
-        better = score >= self.best_score + tol
-        self.no_improvement_count = 0 if better else self.no_improvement_count + 1
-        if score > self.best_score:
-            self.best_score = score
-            self.best_params = params.copy()
+def digest(params):
+    """A hash of parameters, by which those that nobody has changed are known again."""
+    return hashlib.sha256(params.tobytes()).digest()
 
 
 @dataclass
@@ -192,11 +36,8 @@ class StochasticFit:
         The rows to train on.
     batch_size : int
     schedule : Schedule
-    progress : Progress
-    score : callable or None
-        ``score(params)``, the validation score, where it decides the stopping.
-    tol, n_iter_no_change, shuffle, verbose
-        As in the estimators.
+    watch : Watch
+    shuffle : bool
     """
 
     make_trainer: Callable
@@ -205,142 +46,187 @@ class StochasticFit:
     rows: np.ndarray
     batch_size: int
     schedule: Schedule
-    progress: Progress
-    score: Callable | None = None
-    tol: float = 1e-4
-    n_iter_no_change: float = 10
+    watch: Watch
     shuffle: bool = True
-    verbose: bool = False
 
-    def run(self, max_epochs, random_state):
-        """Train for at most ``max_epochs``; in the end ``params`` are the average, if there is one.
+    def run(self, random_state, *, goes_on=False):
+        """Train; in the end ``params`` are the average, if there is one.
 
         With a validation score, ``params`` are in the end those of the best score;
         if every score was NaN, those that the training began with; if it was
         interrupted before the first score, those it had come to.
 
+        Where the training ``goes_on`` with a later call, it does so from where it was, which the
+        optimizer then keeps.
+
         Returns
         -------
-        outcome : {"converged", "diverged", "interrupted", "max_iter"}
+        outcome : {"converged", "diverged", "interrupted", "max_iter", "max_time", "callback"}
         """
-        if self.score is not None and self.progress.best_params is None:
-            self.progress.best_params = self.params.copy()
+        watch = self.watch
+        watch.begin(self.params)
         try:
-            outcome = self._run_epochs(max_epochs, random_state)
+            outcome = self._run_epochs(random_state)
         except KeyboardInterrupt:
-            outcome = "interrupted"
+            outcome = watch.stop("interrupted")
+        finally:
+            result = watch.end(self._result())
         self.optimizer.raw = None
-        if self.optimizer.average is not None:
-            self.optimizer.raw = self.params.copy()
-            self.params[:] = self._result()
-        if self.score is not None and self.progress.scores:
-            self.params[:] = self.progress.best_params
+        if goes_on or (self.optimizer.average is not None and watch.evaluate is None):
+            self._keep_raw(result)
+        self.params[:] = result
         return outcome
 
     def _result(self):
         """The parameters, or the average of those of all steps where there is one."""
         return self.optimizer.average if self.optimizer.has_averaged else self.params
 
-    def _run_epochs(self, max_epochs, random_state):
+    def _keep_raw(self, result):
+        if result is not self.params:
+            self.optimizer.raw = self.params.copy()
+            self.optimizer.raw_for = digest(result)
+
+    def _run_epochs(self, random_state):
         trainer = self.make_trainer()
-        order = self.rows
+        watch, order = self.watch, self.rows
         n_batches = -(-len(order) // self.batch_size)
-        for epoch in range(1, max_epochs + 1):
+        for _ in range(watch.max_epochs):
+            watch.callbacks.begin_epoch()
             if self.shuffle:
                 # The draw of sklearn.utils.shuffle, applied to the last order.
                 order = order[random_state.permutation(len(order))]
-            rates = self.schedule.rates(self.optimizer, self.progress.epoch, n_batches)
-            loss = float(trainer.train_epoch(order, rates))
-            self._end_epoch(epoch, loss)
+            rates = self.schedule.rates(self.optimizer, watch.progress.epoch, n_batches)
+            loss = float(trainer.train_epoch(order, rates, deadline=watch.deadline))
+            self._end_epoch(loss, trainer.rows_done)
+            stops = watch.callbacks.end_epoch(self._result())
             if not np.isfinite(loss) and not np.isfinite(self.params).all():
-                return "diverged"
-            if self.progress.no_improvement_count > self.n_iter_no_change:
+                return watch.stop("diverged")
+            if watch.is_out_of_patience:
                 if self._end_plateau():
                     return "converged"
-                self.progress.no_improvement_count = 0
-        return "max_iter"
+                watch.progress.no_improvement_count = 0
+            if stops:
+                return watch.stop("callback")
+            if watch.is_time_up:
+                return watch.stop("max_time")
+        return watch.stop("max_iter")
 
-    def _end_epoch(self, epoch, loss):
-        progress = self.progress
-        progress.losses.append(loss)
+    def _end_epoch(self, loss, rows_done):
+        progress = self.watch.progress
         progress.rates.append(self.optimizer.step_rate)
         progress.epoch += 1
-        progress.t += len(self.rows)
-        if self.verbose:
-            print(f"Iteration {epoch}, loss = {loss:.8f}")
-        if self.score is None:
-            progress.record_loss(loss, self.tol)
-        else:
-            params = self._result()
-            score = float(self.score(params))
-            if self.verbose:
-                print(f"Validation score: {score:f}")
-            progress.record_score(score, self.tol, params)
+        progress.t += rows_done
+        self.watch.end_epoch(loss, self._result())
         self.schedule.end_epoch(self.optimizer, progress.t)
 
     def _end_plateau(self):
         stop, message = self.schedule.end_plateau(self.optimizer)
-        if self.verbose:
-            judged = "Training loss" if self.score is None else "Validation score"
-            print(
-                f"{judged} did not improve more than tol={self.tol:f} for "
-                f"{self.n_iter_no_change} consecutive epochs. {message}"
-            )
+        reason = self.watch.no_improvement()
+        self.watch.report.message(f"{reason} {message}")
+        if stop:
+            self.watch.stop("converged", f"{reason} {message.removesuffix('Stopping.')}".rstrip())
         return stop
 
 
 @dataclass
 class LBFGSResult:
-    """Where L-BFGS ended: ``status`` and ``message`` are SciPy's, 0 is convergence."""
+    """Where L-BFGS ended.
+
+    ``outcome`` is one of `StochasticFit.run`'s, or "failed"; ``status`` and ``message`` are
+    SciPy's, 0 is convergence.
+    """
 
     params: np.ndarray
     loss: float
-    n_iter: int
-    status: int
-    message: str
-    interrupted: bool = False
+    outcome: str
+    status: int = 1
+    message: str = ""
 
 
-def minimize_lbfgs(make_objective, params, *, tol, max_iter, max_fun, verbose=False):
-    """Minimise a function of ``params`` by L-BFGS.
+class LBFGSFit:
+    """L-BFGS under the eyes of a `Watch`.
 
-    Interrupted by Ctrl-C, it returns the end of the last whole iteration.
+    Interrupted by Ctrl-C or the time, it has come to the end of the last whole iteration.
 
     Parameters
     ----------
     make_objective : callable
         Returns the callable ``objective(params) -> (loss, gradient)``.
     params : ndarray of shape (n_params,), float64
-    tol : float
+    watch : Watch
+    gtol : float
         It ends when no component of the gradient exceeds this.
-    max_iter, max_fun : int
-        The most iterations, and evaluations of the objective.
-    verbose : bool
-
-    Returns
-    -------
-    LBFGSResult
+    max_fun : int
+        The most evaluations of the objective.
+    dtype : dtype
+        The precision of the parameters in the end, which are validated so.
     """
-    last = LBFGSResult(params.copy(), np.nan, 0, 1, "Interrupted by user.", interrupted=True)
 
-    def end_iteration(intermediate_result):
-        last.params = intermediate_result.x.copy()
-        last.loss = float(intermediate_result.fun)
-        last.n_iter += 1
-        if verbose:
-            print(f"Iteration {last.n_iter}, loss = {last.loss:.8f}")
+    def __init__(self, make_objective, params, watch, *, gtol, max_fun, dtype):
+        self.make_objective, self.watch = make_objective, watch
+        self.options = {"maxfun": max_fun, "maxiter": watch.max_epochs, "gtol": gtol}
+        self.dtype = dtype
+        self.result = LBFGSResult(params.copy(), np.nan, "max_iter")
 
-    options = {"maxfun": max_fun, "maxiter": max_iter, "gtol": tol}
-    try:
-        result = minimize(
-            make_objective(),
-            params,
+    def run(self):
+        """Minimise.
+
+        Returns
+        -------
+        LBFGSResult
+        """
+        watch, result = self.watch, self.result
+        watch.begin(result.params.astype(self.dtype))
+        try:
+            self._minimize()
+        except (KeyboardInterrupt, TimeUp) as error:
+            timed = isinstance(error, TimeUp)
+            result.outcome = watch.stop("max_time" if timed else "interrupted")
+        finally:
+            params = watch.end(result.params)
+        result.params = params.astype(self.dtype)
+        return result
+
+    def _minimize(self):
+        watch, result = self.watch, self.result
+        objective = self.make_objective()
+
+        def timed_objective(params):
+            if watch.is_time_up:
+                raise TimeUp
+            return objective(params)
+
+        watch.callbacks.begin_epoch()
+        found = minimize(
+            timed_objective,
+            result.params,
             method="L-BFGS-B",
             jac=True,
-            options=options,
-            callback=end_iteration,
+            options=self.options,
+            callback=self._end_iteration,
         )
-    except KeyboardInterrupt:
-        return last
-    n_iter = min(int(result.nit), max_iter)
-    return LBFGSResult(result.x, float(result.fun), n_iter, result.status, str(result.message))
+        if watch.reason is not None:
+            return
+        result.params, result.loss = found.x, float(found.fun)
+        result.status, result.message = found.status, str(found.message)
+        result.outcome = "converged" if found.status == 0 else "failed"
+        watch.stop(result.outcome, result.message)
+
+    def _end_iteration(self, intermediate_result):
+        watch, result = self.watch, self.result
+        result.params = intermediate_result.x.copy()
+        result.loss = float(intermediate_result.fun)
+        params = result.params.astype(self.dtype)
+        watch.end_epoch(result.loss, params)
+        if watch.callbacks.end_epoch(params):
+            result.outcome = watch.stop("callback")
+        elif watch.is_out_of_patience:
+            reason = watch.no_improvement()
+            watch.report.message(f"{reason} Stopping.")
+            result.outcome = watch.stop("converged", reason)
+        elif watch.is_time_up:
+            result.outcome = watch.stop("max_time")
+        if watch.reason is not None:
+            raise StopIteration
+        if len(watch.progress.losses) < watch.max_epochs:
+            watch.callbacks.begin_epoch()

@@ -9,8 +9,8 @@ from numbers import Number
 import numpy as np
 from scipy import sparse
 from sklearn import get_config
-from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.validation import validate_data
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import _check_y, validate_data
 
 from fastnn.kernels.losses import LOSSES
 
@@ -32,8 +32,8 @@ def as_it_was_on_failure(estimator):
         raise
 
 
-def check_training_data(estimator, X, y, *, y_numeric, reset):
-    """Validate X and y of a fit.
+def check_training_data(estimator, X, y, *, y_numeric, precision, reset):
+    """Validate X and y of a fit, for training in a precision ("auto", "float32" or "float64").
 
     Returns
     -------
@@ -42,7 +42,7 @@ def check_training_data(estimator, X, y, *, y_numeric, reset):
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs), or CSR matrix
     """
     # What is neither float32 nor float64 is converted to the first of these.
-    narrow = estimator.dtype == "float32"
+    narrow = precision == "float32"
     X, y = validate_data(
         estimator,
         X,
@@ -53,6 +53,25 @@ def check_training_data(estimator, X, y, *, y_numeric, reset):
         dtype=[np.float32, np.float64] if narrow else [np.float64, np.float32],
         reset=reset,
     )
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    return kernel_ready(X), y
+
+
+def check_held_out_data(estimator, X, y, *, y_numeric):
+    """Validate the X_val and y_val of a fit, for an estimator that has validated X and y.
+
+    Returns
+    -------
+    X, y
+        As from `check_training_data`.
+    """
+    validate_data(estimator, X, reset=False, skip_check_array=True)
+    X = check_array(
+        X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], input_name="X_val"
+    )
+    y = _check_y(y, multi_output=True, y_numeric=y_numeric, estimator=estimator)
+    check_consistent_length(X, y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     return kernel_ready(X), y
@@ -158,16 +177,16 @@ def _check_indices(X):
         )
 
 
-def check_regression_target(y, loss):
+def check_regression_target(y, loss, input_name="y"):
     """Return y as a C-contiguous float array (n_samples, n_outputs)."""
     if sparse.issparse(y):
         raise TypeError(
-            "Sparse data was passed for y, but dense data is required. "
+            f"Sparse data was passed for {input_name}, but dense data is required. "
             "Use '.toarray()' to convert to a dense numpy array."
         )
     if y.dtype.kind not in "fiub":
         raise TypeError(
-            f"y must be numeric, got an array of dtype {y.dtype}. "
+            f"{input_name} must be numeric, got an array of dtype {y.dtype}. "
             "Convert the target to numbers, or use a classifier for labels."
         )
     y = y.reshape(len(y), -1)
@@ -176,14 +195,14 @@ def check_regression_target(y, loss):
     domain = LOSSES[loss].domain
     if (domain == "y >= 0" and y.min() < 0) or (domain == "y > 0" and y.min() <= 0):
         raise ValueError(
-            f"Some value(s) of y are out of the valid range of the loss {loss!r}: "
+            f"Some value(s) of {input_name} are out of the valid range of the loss {loss!r}: "
             f"it requires {domain}, and the smallest value is {y.min()}. "
             "Use loss='squared_error' for a target of any sign."
         )
     return y
 
 
-def check_sample_weight(sample_weight, n_samples):
+def check_sample_weight(sample_weight, n_samples, input_name="sample_weight"):
     """Return the weights as a contiguous float array (n_samples,), or None.
 
     Raises
@@ -200,7 +219,7 @@ def check_sample_weight(sample_weight, n_samples):
         ensure_2d=False,
         dtype=[np.float64, np.float32],
         order="C",
-        input_name="sample_weight",
+        input_name=input_name,
     )
     if sample_weight.ndim != 1:
         raise ValueError(
@@ -208,9 +227,9 @@ def check_sample_weight(sample_weight, n_samples):
             f"Expected either a scalar value or a 1D array of length {n_samples}."
         )
     if sample_weight.shape != (n_samples,):
-        raise ValueError(f"sample_weight.shape == {sample_weight.shape}, expected {(n_samples,)}!")
+        raise ValueError(f"{input_name}.shape == {sample_weight.shape}, expected {(n_samples,)}!")
     if sample_weight.min() < 0:
-        raise ValueError("Negative values in data passed to `sample_weight`.")
+        raise ValueError(f"Negative values in data passed to `{input_name}`.")
     if not sample_weight.any():
         raise ValueError(NO_WEIGHT)
     return sample_weight

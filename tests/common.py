@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn
 import sklearn.neural_network
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.fixes import parse_version
 
 import fastnn
 
@@ -25,6 +27,27 @@ SCIKIT_LEARN = {
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 PROBLEMS = ("binary", "multiclass", "multilabel", "regression", "poisson", "multioutput")
 CLASSIFICATION = ("binary", "multiclass", "multilabel")
+
+
+def needs_sklearn(version):
+    """A mark: what the test compares with, or relies on, is in scikit-learn since `version`."""
+    too_old = parse_version(sklearn.__version__) < parse_version(version)
+    return pytest.mark.skipif(too_old, reason=f"needs scikit-learn {version}")
+
+
+# Those that scikit-learn's estimators solve, too, and weighted samples where they take them.
+PEER_PROBLEMS = [
+    pytest.param(problem, marks=needs_sklearn("1.7")) if problem == "poisson" else problem
+    for problem in PROBLEMS
+]
+PEER_WEIGHTED = [False, pytest.param(True, marks=needs_sklearn("1.7"))]
+
+
+def fit_twin(estimator, X, y, sample_weight=None):
+    """scikit-learn's estimator with the same parameters, fitted."""
+    # Before 1.7 there is no such argument, not even for None.
+    weight = {} if sample_weight is None else {"sample_weight": sample_weight}
+    return scikit_learn_twin(estimator).fit(X, y, **weight)
 
 
 def estimator_for(problem, **params):
@@ -169,10 +192,15 @@ OWN_PARAMETERS = {
     "weight_average": None,
     "warmup_fraction": 0.0,
     "weight_init": "auto",
+    "augment": None,
+    "scoring": None,
+    "max_time": None,
     "dtype": "auto",
+    "device": None,
     "n_jobs": None,
 }
 OWN_OF_EACH = {
-    fastnn.MLPClassifier: OWN_PARAMETERS | {"loss": "log_loss", "label_smoothing": 0.0},
+    fastnn.MLPClassifier: OWN_PARAMETERS
+    | {"loss": "log_loss", "label_smoothing": 0.0, "class_weight": None},
     fastnn.MLPRegressor: OWN_PARAMETERS | {"huber_delta": 1.35, "quantile": 0.5},
 }

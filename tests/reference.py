@@ -390,8 +390,8 @@ class ReferenceTrainer:
     regularization: object
     batch_size: int
 
-    def train_epoch(self, order, rates=None):
-        total = 0.0
+    def train_epoch(self, order, rates=None, deadline=None):
+        total, self.rows_done = 0.0, len(order)
         for batch, start in enumerate(range(0, len(order), self.batch_size)):
             rate = self.optimizer.rate if rates is None else rates[batch]
             total += self.train_batch(order[start : start + self.batch_size], rate)
@@ -435,17 +435,25 @@ class ReferenceBackend:
         self.calls.append("trainer")
         return ReferenceTrainer(network, params, data, optimizer, regularization, int(batch_size))
 
-    def objective(self, network, data, *, alpha, dtype):
+    def objective(self, network, data, *, alpha, dtype, rows=None):
         self.calls.append("objective")
-        batch = batch_of(data.X, None, dtype)
+        batch = batch_of(data.X, rows, dtype)
+        y, weights = data.y, data.sample_weight
+        if rows is not None:
+            y, weights = y[rows], None if weights is None else weights[rows]
 
         def evaluate(params):
             loss, gradient = loss_and_gradient(
-                network, params.astype(dtype), batch, data.y, data.sample_weight, Penalty(alpha)
+                network, params.astype(dtype), batch, y, weights, Penalty(alpha)
             )
             return loss, gradient.astype(np.float64)
 
         return evaluate
+
+    def evaluate(self, network, params, data, rows=None):
+        z = self.forward(network, params, data.X, rows=rows, link=False)
+        y = targets_of(network, data.y if rows is None else data.y[rows], params.dtype)
+        return OUTPUT_ACTIVATIONS[network.out_activation](z), loss_of_rows(network, y, z)
 
     def forward(self, network, params, X, *, rows=None, link=True, kept=None):
         self.calls.append("forward")
@@ -466,7 +474,7 @@ class Recorder(ReferenceBackend):
         recorder = self
 
         class FailingTrainer(ReferenceTrainer):
-            def train_epoch(self, order, rates=None):
+            def train_epoch(self, order, rates=None, deadline=None):
                 recorder.orders.append(order)
                 loss = super().train_epoch(order, rates)
                 if recorder.error is not None and len(recorder.orders) == recorder.epoch:
@@ -475,9 +483,9 @@ class Recorder(ReferenceBackend):
 
         return FailingTrainer(network, params, data, optimizer, regularization, batch_size)
 
-    def objective(self, network, data, *, alpha, dtype):
+    def objective(self, network, data, *, alpha, dtype, rows=None):
         self.data = data
-        evaluate = super().objective(network, data, alpha=alpha, dtype=dtype)
+        evaluate = super().objective(network, data, alpha=alpha, dtype=dtype, rows=rows)
 
         def failing(params):
             self.orders.append(None)

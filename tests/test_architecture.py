@@ -12,14 +12,17 @@ KERNELS = PACKAGE / "kernels"
 # Each module may import those above it in its list, and no other of fastnn's.
 KERNELS_ORDER = [
     "activations", "losses", "optimizers", "cache", "jit", "simd", "atomics", "random",
-    "elementary", "matmul", "units", "dropout", "norm_units", "muon_units", "catalog", "threads",
-    "plan", "pace", "normalization", "muon", "passes", "prediction", "trainer", "cpu",
+    "elementary", "matmul", "units", "dropout", "image_units", "norm_units", "muon_units", "catalog",
+    "threads", "plan", "pace", "normalization", "augmentation", "muon", "passes", "prediction",
+    "evaluation", "inspection", "trainer", "cpu",
     "perceptron",
 ]  # fmt: skip
 REGISTRIES = ("activations", "losses", "optimizers")
 # The rows of the package above the kernels. backends may import kernels.cpu, network and training
 # only the registries; only the estimators' row, what serves it and what uses it knows scikit-learn.
-BELOW_SCIKIT_LEARN = ("initializers", "network", "backends", "training")
+BELOW_SCIKIT_LEARN = (
+    "initializers", "network", "backends", "progress", "schedules", "stopping", "training",
+)  # fmt: skip
 
 
 def imports(path):

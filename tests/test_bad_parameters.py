@@ -57,6 +57,11 @@ IMPOSSIBLE = {
     "warmup_fraction": [-0.1, 1, None],
     "weight_init": ["ones", "zeros", None],
     "label_smoothing": [-0.1, 1, None],
+    "class_weight": ["even", 2],
+    "augment": ["flip", 3, dict(shift=1)],
+    "scoring": ["no such", 3],
+    "max_time": [0, -1, "x", np.inf],
+    "device": ["tpu", 0],
     "huber_delta": [0, -1, np.inf],
     "quantile": [0, 1, None],
 }

@@ -137,6 +137,79 @@ def test_change_of_any_kernel_file_changes_the_directory(tmp_path, monkeypatch):
     assert cache.source_hash() != before
 
 
+# Compiles or loads two units; says on stderr when a compilation takes its bindings.
+UNITS = """
+import sys
+from fastnn.kernels import jit
+def bindings():
+    print("compiles", file=sys.stderr)
+    return {}
+for name in sys.argv[1:]:
+    jit.unit(lambda step, task: None, name, bindings)
+"""
+ONCE = "fastnn: compiling its kernels for this machine, once; this takes a few seconds"
+EACH = (
+    "fastnn: compiling its kernels for this process, which has no disk cache; "
+    "this takes a few seconds"
+)
+
+
+def start(*units, code=UNITS, **variables):
+    """A process of UNITS, its stderr to read."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *units],
+        env=child_environment(**variables), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def lines(process):
+    """What it said on stderr, once it has ended well."""
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
+    return stderr.splitlines()
+
+
+def test_first_compilation_is_announced_once_on_a_machine(tmp_path):
+    """As it begins; not where all is loaded, nor when a later process compiles something else."""
+    cache = {"FASTNN_CACHE": str(tmp_path)}
+    assert lines(start("one", "two", **cache)) == [ONCE, "compiles", "compiles"]
+    assert lines(start("three", **cache)) == ["compiles"]
+    (marker,) = tmp_path.glob("*/announced")
+    marker.unlink()
+    assert lines(start("one", "two", **cache)) == []  # loads, so has nothing to announce
+
+
+def test_without_a_cache_each_process_announces_it_once(tmp_path):
+    assert lines(start("one", "two", FASTNN_CACHE="0")) == [EACH, "compiles", "compiles"]
+    blocked = tmp_path / "a-file-not-a-directory"
+    blocked.write_text("")
+    assert lines(start("one", FASTNN_CACHE=str(blocked))) == [EACH, "compiles"]
+
+
+def test_of_processes_side_by_side_one_announces_it(tmp_path):
+    processes = [start(f"unit{n}", FASTNN_CACHE=str(tmp_path)) for n in range(4)]
+    said = [line for process in processes for line in lines(process)]
+    assert sorted(said) == ["compiles"] * 4 + [ONCE]
+
+
+@pytest.mark.parametrize("stderr", ["None", "open(os.devnull)"])
+def test_announcement_without_stderr(tmp_path, stderr):
+    """A process without an stderr, or with one that takes nothing, compiles all the same."""
+    code = UNITS.replace("import sys", f"import os, sys; sys.stderr = {stderr}")
+    code = code.replace('print("compiles", file=sys.stderr)', "open('compiled', 'w').close()")
+    code = f"import os; os.chdir({str(tmp_path)!r})" + code
+    assert lines(start("one", code=code, FASTNN_CACHE=str(tmp_path / "cache"))) == []
+    assert (tmp_path / "compiled").exists()
+
+
+@pytest.mark.slow
+def test_warmup_announces_the_first_compilation(tmp_path):
+    code = "import fastnn; fastnn.warmup()"
+    first, *_, last = lines(start(code=code, FASTNN_CACHE=str(tmp_path)))
+    assert first == ONCE
+    assert "kernels compiled for float64" in last
+
+
 @pytest.mark.slow
 def test_warmup_leaves_nothing_to_compile(tmp_path):
     code = FIT.replace("X, y =", "seconds = fastnn.warmup(verbose=False)\n"

@@ -33,6 +33,7 @@ from common import (
     estimator_for,
     fitted_attributes,
     make_problem,
+    needs_sklearn,
     predictions,
     sample_weights,
     scikit_learn_twin,
@@ -193,6 +194,7 @@ def test_weights_can_be_changed(problem):
         assert_allclose(a, b, rtol=1e-9)
 
 
+@needs_sklearn("1.7")
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 def test_html_and_text_repr(Estimator):
     model = Estimator(hidden_layer_sizes=(7, 3), dtype="float32")
@@ -281,9 +283,10 @@ def test_metadata_routing_of_sample_weight():
         with pytest.raises(sklearn.exceptions.UnsetMetadataPassedError, match="sample_weight"):
             unrequested.fit(X, y, sample_weight=weight)
         requests = model.get_metadata_routing()
-    assert requests.fit.requests == {"sample_weight": True}
+    unset = dict.fromkeys(("X_val", "y_val", "sample_weight_val"))
+    assert requests.fit.requests == {"sample_weight": True} | unset
     assert requests.score.requests == {"sample_weight": True}
-    assert requests.partial_fit.requests == {"sample_weight": True, "classes": True}
+    assert requests.partial_fit.requests == {"sample_weight": True, "classes": True} | unset
     Z = StandardScaler().fit_transform(X)
     weighted = MLPClassifier(**params).fit(Z, y, sample_weight=weight)
     assert_same_model(pipeline[-1], weighted, Z)

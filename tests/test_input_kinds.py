@@ -13,6 +13,7 @@ from common import (
     assert_same_model,
     estimator_for,
     make_problem,
+    needs_sklearn,
     predictions,
     sample_weights,
     scikit_learn_twin,
@@ -278,6 +279,7 @@ def test_any_view(data):
         assert_array_equal(getattr(model, name)(X), value)
 
 
+@needs_sklearn("1.7")
 @given(
     n_samples=st.integers(1, 30),
     batch_size=st.integers(1, 40),

@@ -19,6 +19,7 @@ from common import (
     OWN_OF_EACH,
     fitted_attributes,
     make_problem,
+    needs_sklearn,
     run_python,
     scikit_learn_twin,
 )
@@ -116,11 +117,15 @@ def signature(cls, name):
     return list(inspect.signature(getattr(cls, name)).parameters.values())
 
 
+@needs_sklearn("1.7")
 @pytest.mark.parametrize("Estimator, name", [(E, "__init__") for E in ESTIMATORS] + METHODS)
 def test_signatures(Estimator, name):
     """scikit-learn's parameters, in order, kind and default; then keywords of our own."""
     expected = signature(type(scikit_learn_twin(Estimator())), name)
     actual = signature(Estimator, name)
+    if name.endswith("_request"):
+        assert {p.name for p in expected} <= {p.name for p in actual}
+        return
     start = actual[: len(expected)]
     for a, b in zip(start, expected, strict=True):
         assert (a.name, a.kind) == (b.name, b.kind)
@@ -130,6 +135,7 @@ def test_signatures(Estimator, name):
         assert own.default is not inspect.Parameter.empty
 
 
+@needs_sklearn("1.7")
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 def test_own_parameters(Estimator):
     theirs = scikit_learn_twin(Estimator()).get_params()

@@ -11,17 +11,11 @@ from scipy.optimize import rosen, rosen_der
 from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 from sklearn.utils import shuffle
 
+from common import needs_sklearn
 from fastnn.kernels.optimizers import Optimizer
-from fastnn.training import (
-    EPOCH_SCHEDULES,
-    RISING,
-    Progress,
-    Schedule,
-    StochasticFit,
-    fall,
-    minimize_lbfgs,
-    one_cycle,
-)
+from fastnn.schedules import EPOCH_SCHEDULES, RISING, Schedule, fall, one_cycle
+from fastnn.stopping import Progress, Watch
+from fastnn.training import LBFGSFit, StochasticFit
 
 EPOCHS = np.arange(1.0, 21.0)
 # Losses, or scores with the sign turned, of twenty epochs.
@@ -40,8 +34,9 @@ class ScriptedTrainer:
     def __init__(self, params, losses):
         self.params, self.losses, self.orders, self.rates = params, iter(losses), [], []
 
-    def train_epoch(self, order, rates=None):
+    def train_epoch(self, order, rates=None, deadline=None):
         self.rates.append(rates)
+        self.rows_done = len(order)
         self.orders.append(order.copy())
         loss = next(self.losses)
         if isinstance(loss, BaseException):
@@ -61,6 +56,15 @@ def scripted_fit(losses, scores=None, **settings):
     params = np.zeros(2)
     trainer = ScriptedTrainer(params, losses)
     script = None if scores is None else iter(scores)
+    names = ("progress", "tol", "n_iter_no_change", "verbose", "max_time", "callbacks")
+    watch = Watch(
+        max_epochs=0,
+        n_samples=5,
+        evaluate=None if scores is None else lambda params: (next(script), 0.5),
+        early_stopping=scores is not None,
+        **{"progress": Progress()}
+        | {name: settings.pop(name) for name in names if name in settings},
+    )
     fit = StochasticFit(
         lambda: trainer,
         params,
@@ -68,16 +72,31 @@ def scripted_fit(losses, scores=None, **settings):
         rows=settings.pop("rows", np.arange(5)),
         batch_size=settings.pop("batch_size", 2),
         schedule=settings.pop("schedule", Schedule("constant", 0.1, 0.5)),
-        progress=settings.pop("progress", Progress()),
-        score=None if scores is None else lambda params: next(script),
+        watch=watch,
         **settings,
     )
     return fit, trainer
 
 
+def run(fit, max_epochs, seed=0):
+    """Run a fit for at most that many epochs; its outcome."""
+    fit.watch.max_epochs = max_epochs
+    return fit.run(np.random.RandomState(seed))
+
+
+def minimize(make_objective, params, *, tol, max_iter, max_fun, verbose=0, **settings):
+    """The result of L-BFGS, and its Watch."""
+    watch = Watch(
+        Progress(), max_iter, 10, verbose=verbose, unit="iteration", patience=False, **settings
+    )
+    fit = LBFGSFit(make_objective, params, watch, gtol=tol, max_fun=max_fun, dtype=np.float64)
+    return fit.run(), watch
+
+
 # ---- stopping --------------------------------------------------------------------------
 
 
+@needs_sklearn("1.7")
 @pytest.mark.parametrize("n_iter_no_change", [1, 3, np.inf])
 @pytest.mark.parametrize("tol", [0.0, 1e-3, 0.3])
 @pytest.mark.parametrize("course", COURSES)
@@ -97,32 +116,32 @@ def test_stops_where_scikit_learn_does(early_stopping, course, tol, n_iter_no_ch
 
     scores = [-value for value in values] if early_stopping else None
     fit, _ = scripted_fit(values, scores, tol=tol, n_iter_no_change=n_iter_no_change)
-    outcome = fit.run(len(values), np.random.RandomState(0))
-    assert fit.progress.losses == theirs.loss_curve_
-    assert fit.progress.no_improvement_count == theirs._no_improvement_count
+    outcome = run(fit, len(values))
+    assert fit.watch.progress.losses == theirs.loss_curve_
+    assert fit.watch.progress.no_improvement_count == theirs._no_improvement_count
     stopped = theirs._no_improvement_count > n_iter_no_change
     assert outcome == ("converged" if stopped else "max_iter")
     if early_stopping:
-        assert fit.progress.scores == theirs.validation_scores_
-        assert fit.progress.best_score == theirs.best_validation_score_
+        assert fit.watch.progress.scores == theirs.validation_scores_
+        assert fit.watch.progress.best_score == theirs.best_validation_score_
     else:
-        assert fit.progress.best_loss == theirs.best_loss_
+        assert fit.watch.progress.best_loss == theirs.best_loss_
 
 
 def test_progress_goes_on_over_runs():
     """A run continues the counts of the last one, as warm_start and partial_fit want."""
     progress = Progress()
     for loss in [3.0, 3.0, 3.0]:
-        scripted_fit([loss], progress=progress)[0].run(1, np.random.RandomState(0))
+        run(scripted_fit([loss], progress=progress)[0], 1)
     assert progress.losses == [3.0, 3.0, 3.0]
     assert progress.no_improvement_count == 2
     assert progress.t == 15
 
 
-@pytest.mark.parametrize("verbose", [False, True])
+@pytest.mark.parametrize("verbose", [0, 2])
 def test_verbose_lines(verbose, capsys):
     fit, _ = scripted_fit([1.0, 1.0, 1.0], tol=0.5, n_iter_no_change=1, verbose=verbose)
-    fit.run(9, np.random.RandomState(0))
+    run(fit, 9)
     lines = capsys.readouterr().out.splitlines()
     expected = [f"Iteration {k}, loss = 1.00000000" for k in (1, 2, 3)]
     stopping = "Training loss did not improve more than tol=0.500000 for 1 consecutive epochs."
@@ -144,38 +163,38 @@ def test_verbose_lines(verbose, capsys):
 )
 def test_weights_of_the_best_score_are_restored(scores, best_epoch):
     fit, _ = scripted_fit([1.0] * 5, scores)
-    fit.run(5, np.random.RandomState(0))
+    run(fit, 5)
     assert fit.params[0] == best_epoch
-    assert_array_equal(fit.progress.scores, scores)
+    assert_array_equal(fit.watch.progress.scores, scores)
 
 
 @pytest.mark.parametrize("first", [0.7, -np.inf])
 def test_nan_scores_count_as_no_improvement(first):
     fit, _ = scripted_fit([1.0] * 9, [first] + [np.nan] * 8, n_iter_no_change=3)
-    assert fit.run(9, np.random.RandomState(0)) == "converged"
-    assert len(fit.progress.scores) == 5
+    assert run(fit, 9) == "converged"
+    assert len(fit.watch.progress.scores) == 5
 
 
 def test_earlier_best_survives_worse_run():
     """After a warm start, the weights of an earlier best score are kept if none is better."""
     fit, _ = scripted_fit([1.0] * 3, [0.2, 0.1, np.nan], progress=Progress(best_score=0.9))
-    fit.run(3, np.random.RandomState(0))
-    assert fit.params[0] == 0 and fit.progress.best_score == 0.9
+    run(fit, 3)
+    assert fit.params[0] == 0 and fit.watch.progress.best_score == 0.9
 
 
 def test_diverged_training_ends_at_once():
     fit, trainer = scripted_fit([1.0, np.nan, 1.0])
-    assert fit.run(3, np.random.RandomState(0)) == "diverged"
+    assert run(fit, 3) == "diverged"
     assert len(trainer.orders) == 2
     fit, trainer = scripted_fit([1.0, np.nan, 1.0], [0.5, np.nan, 0.9])
-    assert fit.run(3, np.random.RandomState(0)) == "diverged"
+    assert run(fit, 3) == "diverged"
     assert_array_equal(fit.params, [1.0, 0.0])
 
 
 def test_infinite_loss_with_finite_weights_goes_on():
     fit, _ = scripted_fit([np.inf, 2.0, 1.0])
-    assert fit.run(3, np.random.RandomState(0)) == "max_iter"
-    assert fit.progress.best_loss == 1.0
+    assert run(fit, 3) == "max_iter"
+    assert fit.watch.progress.best_loss == 1.0
 
 
 # ---- interruption ----------------------------------------------------------------------
@@ -188,7 +207,7 @@ def test_infinite_loss_with_finite_weights_goes_on():
 def test_interrupted(n_epochs, scores, expected):
     fit, _ = scripted_fit([1.0] * n_epochs + [KeyboardInterrupt()], scores)
     fit.params[1] = 7.0
-    assert fit.run(9, np.random.RandomState(0)) == "interrupted"
+    assert run(fit, 9) == "interrupted"
     assert_array_equal(fit.params, [expected, 7.0])
 
 
@@ -196,12 +215,12 @@ def test_interrupted_inside_the_first_epoch_keeps_what_it_learned():
     """Before there is a validation score, the weights are those reached so far."""
     fit, trainer = scripted_fit([], [])
 
-    def learn_and_raise(order, rates):
+    def learn_and_raise(order, rates, deadline):
         fit.params[0] = 0.5
         raise KeyboardInterrupt
 
     trainer.train_epoch = learn_and_raise
-    assert fit.run(9, np.random.RandomState(0)) == "interrupted"
+    assert run(fit, 9) == "interrupted"
     assert fit.params[0] == 0.5
 
 
@@ -212,14 +231,15 @@ def test_interrupted_while_compiling():
         raise KeyboardInterrupt
 
     fit.make_trainer = compile_and_raise
-    assert fit.run(9, np.random.RandomState(0)) == "interrupted"
-    assert minimize_lbfgs(compile_and_raise, np.ones(2), tol=0.1, max_iter=5, max_fun=5).interrupted
+    assert run(fit, 9) == "interrupted"
+    result, _ = minimize(compile_and_raise, np.ones(2), tol=0.1, max_iter=5, max_fun=5)
+    assert result.outcome == "interrupted"
 
 
 def test_other_exceptions_pass_through():
     fit, _ = scripted_fit([1.0, MemoryError("no room")])
     with pytest.raises(MemoryError, match="no room"):
-        fit.run(9, np.random.RandomState(0))
+        run(fit, 9)
 
 
 # ---- order and schedules ---------------------------------------------------------------
@@ -229,7 +249,7 @@ def test_orders_are_those_of_scikit_learn():
     """Each epoch shuffles the order of the last, with the draws of sklearn.utils.shuffle."""
     rows = np.array([3, 1, 4, 15, 9, 2, 6])
     fit, trainer = scripted_fit([1.0] * 4, rows=rows, n_iter_no_change=9)
-    fit.run(4, np.random.RandomState(5))
+    run(fit, 4, seed=5)
     random_state, expected = np.random.RandomState(5), rows
     for order in trainer.orders:
         expected = shuffle(expected, random_state=random_state)
@@ -240,7 +260,7 @@ def test_orders_are_those_of_scikit_learn():
 def test_orders_without_shuffling():
     rows = np.array([3, 1, 4])
     fit, trainer = scripted_fit([1.0] * 2, rows=rows, shuffle=False)
-    fit.run(2, np.random.RandomState(5))
+    run(fit, 2, seed=5)
     assert_array_equal(trainer.orders, [rows, rows])
 
 
@@ -266,9 +286,9 @@ def test_adaptive_rate_falls_until_it_is_too_small(capsys):
         optimizer=optimizer,
         schedule=Schedule("adaptive", 1e-4, 0.5),
         n_iter_no_change=2,
-        verbose=True,
+        verbose=2,
     )
-    assert fit.run(99, np.random.RandomState(0)) == "converged"
+    assert run(fit, 99) == "converged"
     assert optimizer.learning_rate == pytest.approx(1e-4 / 5**3)
     out = capsys.readouterr().out
     assert out.count("Setting learning rate to") == 3
@@ -283,16 +303,17 @@ def rosenbrock(x):
 
 
 def test_lbfgs_finds_the_minimum():
-    result = minimize_lbfgs(lambda: rosenbrock, np.zeros(4), tol=1e-8, max_iter=500, max_fun=5000)
+    result, watch = minimize(lambda: rosenbrock, np.zeros(4), tol=1e-8, max_iter=500, max_fun=5000)
     np.testing.assert_allclose(result.params, np.ones(4), atol=1e-5)
-    assert result.status == 0 and not result.interrupted
+    assert result.status == 0 and result.outcome == "converged"
+    assert watch.reason.startswith("CONVERGENCE")
     assert result.loss == rosen(result.params)
 
 
-@pytest.mark.parametrize("verbose", [False, True])
+@pytest.mark.parametrize("verbose", [0, 2])
 def test_lbfgs_verbose(verbose, capsys):
     """A line for each iteration, as for the other solvers."""
-    result = minimize_lbfgs(
+    result, watch = minimize(
         lambda: rosenbrock, np.zeros(4), tol=1e-8, max_iter=5, max_fun=99, verbose=verbose
     )
     lines = capsys.readouterr().out.splitlines()
@@ -303,9 +324,10 @@ def test_lbfgs_verbose(verbose, capsys):
 @pytest.mark.parametrize("limit", [{"max_iter": 3}, {"max_fun": 5}])
 def test_lbfgs_limits(limit):
     limits = {"max_iter": 500, "max_fun": 5000} | limit
-    result = minimize_lbfgs(lambda: rosenbrock, np.zeros(4), tol=1e-8, **limits)
+    result, watch = minimize(lambda: rosenbrock, np.zeros(4), tol=1e-8, **limits)
     assert result.status == 1
-    assert result.n_iter <= min(limits.values())
+    assert result.outcome == "failed" and "REACHED" in watch.reason.replace("EXCEEDS", "REACHED")
+    assert len(watch.progress.losses) <= min(limits.values())
 
 
 @pytest.mark.parametrize("n_calls", [0, 1, 12])
@@ -319,13 +341,14 @@ def test_lbfgs_interrupted_is_at_the_last_iteration(n_calls):
         return rosenbrock(x)
 
     start = np.full(4, -1.0)
-    result = minimize_lbfgs(lambda: interrupted, start, tol=1e-8, max_iter=99, max_fun=99)
-    assert result.interrupted
+    result, watch = minimize(lambda: interrupted, start, tol=1e-8, max_iter=99, max_fun=99)
+    assert result.outcome == "interrupted"
+    n_iter = len(watch.progress.losses)
     if n_calls < 2:
         assert_array_equal(result.params, start)
-        assert result.n_iter == 0
+        assert n_iter == 0
     else:
-        assert 0 < result.n_iter < n_calls
+        assert 0 < n_iter < n_calls
         assert result.loss == rosen(result.params) == min(values)
 
 
@@ -352,14 +375,14 @@ def test_rates_within_epochs():
     """The rate of every step follows the progress of the whole training."""
     schedule = Schedule(lambda progress: 1 - progress, 0.5, max_epochs=3)
     fit, trainer = scripted_fit([3.0, 2.0, 1.0], schedule=schedule, optimizer=sgd(0.5))
-    fit.run(3, np.random.RandomState(0))
+    run(fit, 3)
     assert_allclose(np.concatenate(trainer.rates), 0.5 * (1 - np.arange(9) / 9))
 
 
 @pytest.mark.parametrize("kind", EPOCH_SCHEDULES)
 def test_rates_of_epochs_are_the_optimizers(kind):
     fit, trainer = scripted_fit([1.0] * 2, schedule=Schedule(kind, 0.1, 0.5))
-    fit.run(2, np.random.RandomState(0))
+    run(fit, 2)
     assert trainer.rates == [None, None]
 
 

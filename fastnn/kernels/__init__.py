@@ -7,16 +7,18 @@
   one precision, compiled as a C callback and known by its address.
 - ``simd``: LLVM intrinsics: the register tile of the matmul, fma, sums with fixed lanes.
 - ``atomics``: words that threads share, and waiting for them.
-- ``random``: numbers that depend on a key and a place alone, for the masks of dropout.
+- ``random``: numbers that depend on a key and a place alone, for dropout and augmentation.
 - ``elementary``: exp, log, tanh and the like that vectorise and are the same everywhere.
 - ``matmul``: the blocked matmul on the tile, and packing.
 - ``units``: the loops of a training step, one template each.
-- ``dropout``, ``norm_units``, ``muon_units``: more of these, of what their names say.
+- ``dropout``, ``image_units``, ``norm_units``, ``muon_units``: more of these, of what their names
+  say.
 - ``catalog``: which units there are, and what their templates are bound to.
 - ``threads``: how many threads a piece of work gets.
 - ``plan``: a table of units, and what runs it, on one thread or many.
 - ``pace``: runs a plan in slices of time.
-- ``normalization``, ``muon``: what batch normalisation adds to a pass, and Muon to a step.
+- ``normalization``, ``muon``, ``augmentation``: what batch normalisation adds to a pass, Muon to a
+  step, and augmentation of images to both; and that by itself.
 - ``passes``: the buffers of a pass through the network, and the chains that all plans share.
 - ``prediction``: the forward pass; small predictions keep their plan for the next.
 - ``trainer``: the plan of a step of training.

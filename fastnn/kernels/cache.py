@@ -142,6 +142,36 @@ class UnitCache(caching.FunctionCache):
 STATS = {"hits": 0, "misses": 0, "saved": 0}
 
 
+@cache
+def announce():
+    """Say on stderr, once, that compilation begins: it makes the first fit a slow one.
+
+    Once on a machine for this version of the kernels; without a directory, once in a process.
+    """
+    if not _claim_announcement() or sys.stderr is None:
+        return
+    place = "machine, once" if cache_dir() else "process, which has no disk cache"
+    text = f"fastnn: compiling its kernels for this {place}; this takes a few seconds"
+    with contextlib.suppress(OSError, ValueError):  # a closed stderr must not stop a fit
+        if sys.stderr.isatty():
+            text = "\r" + text.ljust(78)  # over what `warmup` shows on this line
+        print(text, file=sys.stderr, flush=True)
+
+
+def _claim_announcement():
+    """Whether no process has announced it yet; with several at once, true in one of them."""
+    directory = cache_dir()
+    if directory is None:
+        return True
+    try:
+        (directory / "announced").touch(exist_ok=False)  # by O_EXCL
+    except FileExistsError:
+        return False
+    except OSError:  # not writable after all
+        return True
+    return True
+
+
 def attach(compiled, function):
     """Give a CFunc or a Dispatcher of ``function`` our cache, if there is a place for one."""
     if cache_dir() is not None:

@@ -13,7 +13,17 @@ from types import CodeType, FunctionType
 
 import numpy as np
 
-from fastnn.kernels import dropout, elementary, jit, matmul, muon_units, norm_units, simd, units
+from fastnn.kernels import (
+    dropout,
+    elementary,
+    image_units,
+    jit,
+    matmul,
+    muon_units,
+    norm_units,
+    simd,
+    units,
+)
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS
@@ -166,10 +176,12 @@ def gather_csr_unit(precision, source, index):
     )  # fmt: skip
 
 
+def _matmul(precision):
+    return matmul.bindings(precision)["matmul"]
+
+
 def multiply_unit(precision):
-    return compile_unit(
-        units.multiply, precision, matmul=lambda precision: matmul.bindings(precision)["matmul"]
-    )
+    return compile_unit(units.multiply, precision, matmul=_matmul)
 
 
 def pack_unit(precision):
@@ -267,8 +279,8 @@ def segment_sums_unit(precision, of):
     return compile_unit(units.segment_sums, precision, of, lane_sum=_lane_sum(of))
 
 
-def begin_dropout_unit():
-    return compile_unit(dropout.begin_dropout, "float64")
+def begin_random_unit():
+    return compile_unit(dropout.begin_random, "float64")
 
 
 def dropout_unit(precision):
@@ -277,6 +289,19 @@ def dropout_unit(precision):
 
 def dropout_csr_unit(precision):
     return compile_unit(dropout.dropout_csr, precision)
+
+
+def augment_unit(precision):
+    return compile_unit(
+        image_units.augment, precision,
+        displace=bound(image_units.displace, matmul=_matmul),
+        motion=bound(
+            image_units.motion,
+            sine_polynomial=lambda p: simd.make_polynomial("float64", image_units.SINE),
+            cosine_polynomial=lambda p: simd.make_polynomial("float64", image_units.COSINE),
+        ),
+        change_contrast=bound(image_units.change_contrast, lane_sum=_lane_sum("values")),
+    )  # fmt: skip
 
 
 def penalize_unit(precision):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastnn.kernels import catalog, prediction, threads, units
+from fastnn.kernels import catalog, evaluation, inspection, prediction, threads, units
 from fastnn.kernels.passes import Pass, cast, chunk_rows
 from fastnn.kernels.trainer import Trainer
 
@@ -10,19 +10,22 @@ from fastnn.kernels.trainer import Trainer
 class Objective:
     """Loss and gradient of all the data, in blocks of rows; see `fastnn.backends.Backend`."""
 
-    def __init__(self, network, data, *, alpha, dtype, n_threads):
+    def __init__(self, network, data, *, alpha, dtype, n_threads, order=None):
         self.network, self.alpha = network, alpha
         self.params = np.zeros(network.n_params, dtype)  # (n_params,)
         self.gradient = np.zeros_like(self.params)  # (n_params,)
         data = cast(data, dtype)
         self._keep = data
-        self.n_rows = data.X.shape[0]
+        self.order = order
+        self.n_rows = data.X.shape[0] if order is None else len(order)
         weights = data.sample_weight
+        if weights is not None and order is not None:
+            weights = weights[order]
         self.weight_sum = self.n_rows if weights is None else weights.sum(dtype=np.float64)
         self.rows = min(self.n_rows, chunk_rows(network))
         shared = Pass(
-            network, self.params, data.X, self.rows, ordered=False, n_threads=n_threads,
-            backward=True,
+            network, self.params, data.X, self.rows, ordered=order is not None,
+            n_threads=n_threads, backward=True,
         )  # fmt: skip
         self.scalars = np.zeros(units.N_SCALARS)  # (4,)
         self.plan = shared.plan
@@ -53,7 +56,7 @@ class Objective:
         self.gradient[...] = 0
         self.scalars[units.LOSS] = 0.0
         self.preparation.run(1, 1, (0, 1), self.pace.team)
-        self.pace.run(self.n_rows, self.rows)
+        self.pace.run(self.n_rows, self.rows, self.order)
         n_weights = self.network.n_weights
         weights = self.params[:n_weights]
         gradient = self.gradient.astype(np.float64)
@@ -76,8 +79,16 @@ class CpuBackend:
             batch_size=batch_size, n_threads=self.n_threads,
         )  # fmt: skip
 
-    def objective(self, network, data, *, alpha, dtype):
-        return Objective(network, data, alpha=alpha, dtype=dtype, n_threads=self.n_threads)
+    def objective(self, network, data, *, alpha, dtype, rows=None):
+        if rows is not None:
+            rows = np.ascontiguousarray(rows, dtype=np.int64)
+        return Objective(
+            network, data, alpha=alpha, dtype=dtype, n_threads=self.n_threads, order=rows
+        )
+
+    def evaluate(self, network, params, data, rows=None):
+        raw = self.forward(network, params, data.X, rows=rows, link=False)
+        return evaluation.evaluate(network, raw, data.y if rows is None else data.y[rows])
 
     def forward(self, network, params, X, *, rows=None, link=True, kept=None):
         if rows is not None:
@@ -85,3 +96,9 @@ class CpuBackend:
         elif kept is not None and prediction.is_small(network, X):
             return prediction.predict_small(network, params, X, link, self.n_threads, kept)
         return prediction.predict(network, params, X, rows, link, self.n_threads)
+
+    def hidden(self, network, params, X, layer):
+        return inspection.hidden(network, params, X, layer, self.n_threads)
+
+    def input_gradient(self, network, params, X, weights):
+        return inspection.input_gradient(network, params, X, weights, self.n_threads)

@@ -7,13 +7,15 @@ from fastnn.kernels.random import is_kept, make_key
 from fastnn.kernels.units import copy, rows_of_task
 
 
-def begin_dropout(step, task, steps_at, seed, n_layers, keys_at):
-    # Count the step; keys (n_layers,) of its masks.
+def begin_random(step, task, steps_at, seed, n_layers, keys_at):
+    # Count the step; keys (n_layers + 1,) of its masks, and of augmentation.
     steps = view(steps_at, 1, np.float64)  # (1,)
     steps[0] += 1.0
-    keys = view(keys_at, n_layers, np.int64)  # (n_layers,)
+    keys = view(keys_at, n_layers + 1, np.int64)  # (n_layers + 1,)
     for layer in range(n_layers):
         keys[layer] = make_key(seed, np.int64(steps[0]), layer)
+    # The same pictures whatever the layers.
+    keys[n_layers] = make_key(seed, np.int64(steps[0]), -1)
 
 
 def dropout(

@@ -127,6 +127,7 @@ class _Unit(CFunc):
         cache.attach(self, self._pyfunc)
 
     def _compile_uncached(self):
+        cache.announce()
         self._pyfunc.__globals__.update(self.make_bindings())
         return super()._compile_uncached()
 

@@ -284,7 +284,7 @@ class Optimizer:
         self.state[DECAY] = alpha
         self.state[[POWER_1, POWER_2, MOMENTUM_POWER, MOMENTUM_PRODUCT]] = 1.0
         self.slots = np.zeros((self.rule.n_slots, n_params), dtype=dtype)
-        self.average = self.raw = None
+        self.average = self.raw = self.raw_for = None
         if weight_average is not None:
             self.state[[AVERAGE_DECAY, AVERAGE_POWER]] = weight_average, 1.0
             self.average = np.zeros(n_params, dtype=dtype)

@@ -59,8 +59,14 @@ class Pace:
         self.worked = 0.0  # seconds since the last trial
         self.wait = None  # of these, before the next one; None before the first
 
-    def run(self, n_rows, batch_size, order=None):
-        """Run all mini-batches of ``n_rows`` rows."""
+    def run(self, n_rows, batch_size, order=None, deadline=None):
+        """Run all mini-batches of ``n_rows`` rows, but begin no slice past the deadline.
+
+        Returns
+        -------
+        n_batches : int
+            Those that were run.
+        """
         n_batches = -(-n_rows // batch_size)
         batch = 0
         while batch < n_batches:
@@ -77,8 +83,12 @@ class Pace:
                 fitting = int((TRIAL if is_trial else SLICE) / (seconds + 1e-9))
                 count = min(max(1, fitting), n_batches - batch)
                 self.plan.run(n_rows, batch_size, (batch, batch + count), team, order=order)
-            self._record(team, time.perf_counter() - begin, count, is_trial)
+            now = time.perf_counter()
+            self._record(team, now - begin, count, is_trial)
             batch += count
+            if deadline is not None and now >= deadline:
+                break
+        return batch
 
     def _wait(self):
         """Seconds of work that the next trial waits for."""

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from fastnn.kernels import catalog, matmul, units
 from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.augmentation import Augmentation
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.normalization import Normalization
 from fastnn.kernels.optimizers import STEPS
@@ -125,12 +126,15 @@ class Pass:
         no_dropout = (0.0,) * len(network.layers)
         self.regularization = regularization
         self.dropout = (regularization and regularization.dropout) or no_dropout
-        self.in_parts = backward and ordered and sums_in_parts(network, X, rows)
+        # Steps are short; passes over all the data are not.
+        is_step = backward and regularization is not None
+        self.in_parts = is_step and ordered and sums_in_parts(network, X, rows)
         if self.in_parts:
             self.row_block = even_block(rows, rows // PART_ROWS)
         else:
             self.row_block = even_block(rows, -(-rows // ROW_BLOCK), n_threads)
-        self.keys = np.zeros(len(self.dropout), np.int64)  # (hidden layers + 1,)
+        # Of the masks of these, and of augmentation.
+        self.keys = np.zeros(len(self.dropout) + 1, np.int64)  # (hidden layers + 2,)
         self.plan = Plan()
         self.layers = network.layers
         itemsize = params.itemsize
@@ -279,11 +283,11 @@ class Pass:
             "scale_at": np.array([1.0 / (1.0 - rate)]),
         }  # fmt: skip
 
-    def add_begin_dropout(self, state, seed):
-        """In a chain of one task: the keys of the step's masks."""
+    def add_begin_random(self, state, seed):
+        """In a chain of one task: the keys of the step's random decisions."""
         self.plan.add(
-            catalog.begin_dropout_unit(), steps_at=state[STEPS:], seed=seed,
-            n_layers=len(self.keys), keys_at=self.keys,
+            catalog.begin_random_unit(), steps_at=state[STEPS:], seed=seed,
+            n_layers=len(self.dropout), keys_at=self.keys,
         )  # fmt: skip
 
     def _add_gather(self):
@@ -303,6 +307,10 @@ class Pass:
                 )  # fmt: skip
         elif not self.in_place:
             self.add_gather(X, self.input, self.input_stride)
+            if self.regularization is not None and self.regularization.augmentation is not None:
+                augmentation = Augmentation(self.regularization.augmentation, self.params.dtype)
+                key = self.keys[-1:]
+                augmentation.add(self.plan, self.input, self.input_stride, key, block)
             if self.dropout[0] > 0:
                 self._add_dropout(0, self.input, self.input, self.input_stride, X.shape[1])
 
@@ -333,7 +341,6 @@ class Pass:
         With batch normalisation there are more, and they write the gradients of its parameters.
         """
         self.gradient = gradient
-        self.row_sums = {}
         self.begin_rows_group()
         self.add_forward()
         self.add_output(data)
@@ -361,6 +368,7 @@ class Pass:
 
     def add_backward(self):
         """In a chain over rows: the deltas of the hidden layers, from the last to the first."""
+        self.row_sums = {}
         for i in range(len(self.layers) - 1, 0, -1):
             activation = self.network.activations[i - 1]
             layer = self.layers[i]

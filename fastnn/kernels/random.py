@@ -2,7 +2,7 @@
 
 A counter-based generator: a place's number is mixed with a key of 64 bits by the 32-bit finaliser
 of Wellons' hash prospector ("lowbias32"), once with each half of the key. Keys come from a seed,
-the number of the step and that of the layer by the finaliser of SplitMix64.
+the number of the step and that of the layer, or the row, by the finaliser of SplitMix64.
 """
 
 from llvmlite import ir
@@ -28,21 +28,36 @@ def _mixed(builder, x, shifts, factors):
     return x
 
 
+def _random_bits(builder, key, place):
+    """The 32 random bits of a place."""
+    low = builder.trunc(key, HALF)
+    high = builder.trunc(builder.lshr(key, ir.Constant(WORD, 32)), HALF)
+    x = builder.mul(builder.trunc(place, HALF), _constant(GOLDEN_32, HALF))
+    for half in (low, high):
+        x = builder.xor(x, half)
+        x = _mixed(builder, x, (16, 15, 16), (0x7FEB352D, 0x846CA68B))
+    return x
+
+
 @intrinsic
 def is_kept(typingctx, key, place, threshold):
     """Whether the random number in [0, 2**32) of a place is not below the threshold."""
 
     def codegen(context, builder, signature, values):
-        key, place, threshold = values
-        low = builder.trunc(key, HALF)
-        high = builder.trunc(builder.lshr(key, ir.Constant(WORD, 32)), HALF)
-        x = builder.mul(builder.trunc(place, HALF), _constant(GOLDEN_32, HALF))
-        for half in (low, high):
-            x = builder.xor(x, half)
-            x = _mixed(builder, x, (16, 15, 16), (0x7FEB352D, 0x846CA68B))
-        return builder.icmp_unsigned(">=", x, builder.trunc(threshold, HALF))
+        x = _random_bits(builder, *values[:2])
+        return builder.icmp_unsigned(">=", x, builder.trunc(values[2], HALF))
 
     return nb.boolean(nb.int64, nb.int64, nb.int64), codegen
+
+
+@intrinsic
+def random_integer(typingctx, key, place):
+    """The random number in [-2**23, 2**23) of a place, which every precision represents."""
+
+    def codegen(context, builder, signature, values):
+        return builder.ashr(_random_bits(builder, *values), ir.Constant(HALF, 8))
+
+    return nb.int32(nb.int64, nb.int64), codegen
 
 
 @intrinsic

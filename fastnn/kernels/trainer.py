@@ -65,8 +65,8 @@ class Trainer:
             scalars_at=self.scalars, coefficients_at=self.penalty,
         )  # fmt: skip
         shared.add_begin()
-        if self.regularization.has_dropout:
-            shared.add_begin_dropout(state, self.regularization.seed)
+        if self.regularization.is_random:
+            shared.add_begin_random(state, self.regularization.seed)
         # A group of its own, so that a step without weight is skipped before it counts.
         self.plan.group()
         self.plan.chain(tasks=1)
@@ -146,7 +146,7 @@ class Trainer:
             outputs=shared.outputs_of_mean,
         )  # fmt: skip
 
-    def train_epoch(self, order, rates=None):
+    def train_epoch(self, order, rates=None, deadline=None):
         """Train on the rows in that order; see `fastnn.backends.Trainer`."""
         self.scalars[units.LOSS] = 0.0
         order = np.ascontiguousarray(order, dtype=np.int64)
@@ -157,8 +157,9 @@ class Trainer:
             # Once: from then on each step packs the weights that it has updated.
             self.preparation.run(1, 1, (0, 1), self.pace.team)
             self.preparation = None
-        self.pace.run(n_rows, self.batch_size, order)
-        return float(self.scalars[units.LOSS]) / n_rows
+        done = self.pace.run(n_rows, self.batch_size, order, deadline)
+        self.rows_done = min(done * self.batch_size, n_rows)
+        return float(self.scalars[units.LOSS]) / self.rows_done
 
 
 class _Parameters:

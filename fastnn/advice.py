@@ -1,0 +1,108 @@
+"""Advice where the scale of the data will spoil training, with the numbers and the remedy.
+
+The limits are where, on the data sets of scikit-learn and on synthetic ones, default networks of
+100 epochs begin to lose clearly against the same data standardised.
+"""
+
+import warnings
+
+import numpy as np
+from scipy import sparse
+
+from fastnn.kernels.losses import LOSSES
+
+# Rows that are looked at, evenly spaced.
+N_ROWS = 500
+# Of a column of X: its root mean square. Of all columns: how far their means are from 0, in
+# standard deviations. Of rows: their length.
+LARGE_COLUMN, FAR_OFF, SHORT_ROW = 50.0, 5.0, 0.1
+# Of a regression target: root mean square, standard deviation.
+LARGE_TARGET, SMALL_TARGET = 30.0, 0.03
+# What has been said. Numbers are rounded, so that the folds of a grid search say the same; Python's
+# own filter would repeat it, as scikit-learn resets it for every fit.
+_said = set()
+
+
+def warn_unscaled(model, X, y):
+    """Warn, once in a process, if the scale of X, or of a regressor's y, is far from what networks begin at.
+
+    Parameters
+    ----------
+    model : estimator
+    X : ndarray or CSR matrix of shape (n, n_features)
+    y : ndarray of shape (n, n_targets)
+        As it is trained on.
+    """
+    found = []
+    if not (model.batch_norm and len(np.atleast_1d(model.hidden_layer_sizes))):
+        # Batch normalisation scales what the first hidden layer makes of X.
+        found += _of_inputs(model, X)
+    is_regression = y.dtype.kind == "f"
+    if is_regression and LOSSES[model.loss].out_activation == "identity":
+        found += _of_targets(model, y)
+    message = " ".join(found)
+    if found and message not in _said:
+        _said.add(message)
+        warnings.warn(message, UserWarning, stacklevel=2)
+
+
+def _of_inputs(model, X):
+    sample = X[:: -(-X.shape[0] // N_ROWS)]
+    mean, square = _moments(sample)
+    largest = square.argmax()
+    rms = np.sqrt(square[largest])
+    length = np.sqrt(square.sum())
+    spread = np.sqrt(np.maximum(square - mean**2, 0.0).sum())
+    offset = np.sqrt((mean**2).sum()) / spread if spread > 0 else 0.0
+    if rms > LARGE_COLUMN:
+        names = getattr(model, "feature_names_in_", None)
+        column = f"column {largest}" if names is None else f"column {names[largest]!r}"
+        says = f"{column} has values of about {rms:.0e}"
+    elif offset > FAR_OFF:
+        says = f"its columns' means are about {offset:.0e} standard deviations from 0"
+    elif 0 < length < SHORT_ROW:
+        says = f"its rows have a length of about {length:.0e}"
+    else:
+        return []
+    scaler = "MaxAbsScaler" if sparse.issparse(X) else "StandardScaler"
+    return [
+        f"X is not scaled: {says}, and training will be slow and end far from the best. Scale the "
+        f"columns of X, for instance with make_pipeline({scaler}(), {type(model).__name__}(...))."
+    ]
+
+
+def _of_targets(model, y):
+    sample = y[:: -(-len(y) // N_ROWS)]
+    mean, square = _moments(sample)
+    deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
+    # L-BFGS finds the scale of large targets by itself.
+    stochastic = model.solver != "lbfgs"
+    rms = np.sqrt(square.max())
+    offset = np.max(abs(mean)[deviation > 0] / deviation[deviation > 0], initial=0.0)
+    if stochastic and rms > LARGE_TARGET:
+        says = f"its values are about {rms:.0e}"
+    elif stochastic and offset > FAR_OFF:
+        says = f"its mean is about {offset:.0e} standard deviations from 0"
+    elif 0 < deviation.max() < SMALL_TARGET:
+        says = f"its standard deviation is about {deviation.max():.0e}"
+    else:
+        return []
+    return [
+        f"y is not scaled: {says}, and training will be slow or end too early. Scale it, for "
+        f"instance with TransformedTargetRegressor({type(model).__name__}(...), "
+        "transformer=StandardScaler())."
+    ]
+
+
+def _moments(sample):
+    """Means and mean squares of the columns, in float64."""
+    if sparse.issparse(sample):
+        sample = sample.astype(np.float64)
+        return _column_means(sample), _column_means(sample.multiply(sample))
+    sample = sample.astype(np.float64)
+    with np.errstate(over="ignore"):
+        return sample.mean(axis=0), np.square(sample).mean(axis=0)
+
+
+def _column_means(sample):
+    return np.asarray(sample.mean(axis=0)).ravel()

@@ -1,0 +1,468 @@
+"""Exchange with scikit-learn: its estimators made of ours, and ours of its."""
+
+import copy
+import inspect
+import math
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import sklearn
+from scipy import sparse
+from sklearn.base import ClassifierMixin
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.neural_network._base import ACTIVATIONS as THEIR_ACTIVATIONS
+from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
+from sklearn.preprocessing import LabelBinarizer
+
+from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
+from fastnn.kernels.optimizers import (
+    BETA_1,
+    BETA_2,
+    EPSILON,
+    MOMENTUM,
+    POWER_1,
+    POWER_2,
+    Optimizer,
+)
+from fastnn.parameters import check_activation, check_hidden_layer_sizes
+from fastnn.registration import check_known
+from fastnn.targets import Labels
+
+# What scikit-learn has: activations of hidden layers, solvers, learning rates, and a regressor's
+# loss for each output activation.
+HIDDEN_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+SOLVERS = ("lbfgs", "sgd", "adam")
+SCHEDULES = ("constant", "invscaling", "adaptive")
+REGRESSION_LOSSES = {"identity": "squared_error", "exp": "poisson"}
+# Parameters that scikit-learn ignores with a solver, and ours does not: the value without effect.
+WITHOUT_EFFECT = {"adam": {"learning_rate": "constant"}, "lbfgs": {"early_stopping": False}}
+# Fitted attributes with the same names and meanings in both.
+SHARED_ATTRIBUTES = (
+    "n_features_in_", "feature_names_in_", "classes_", "n_iter_", "t_", "loss_", "loss_curve_",
+    "best_loss_", "validation_scores_", "best_validation_score_", "_no_improvement_count",
+    "_random_state",
+)  # fmt: skip
+# Parameters of ours that do not change what a step of training does.
+NOT_OF_STEPS = {"n_jobs", "device", "dtype", "weight_init", "scoring", "max_time"}
+
+
+def counterpart(cls):
+    """scikit-learn's class for one of our estimators."""
+    return MLPClassifier if issubclass(cls, ClassifierMixin) else MLPRegressor
+
+
+def deep_copies(values):
+    """A copy of a dict of parameters or attributes that keeps what they share."""
+    # With random_state=None NumPy's generator is everybody's, and stays so.
+    everybodys = np.random.mtrand._rand
+    return copy.deepcopy(values, {id(everybodys): everybodys})
+
+
+class ExchangeMixin:
+    """Conversions from and to scikit-learn's estimators."""
+
+    def to_sklearn(self):
+        """Return scikit-learn's estimator with the same parameters and the same network.
+
+        The result knows nothing of this package: it can be pickled for a machine that does not
+        have it, or handed to programs that know scikit-learn's classes, such as skl2onnx. An
+        estimator that is not fitted gives one that is not.
+
+        The predictions are the same, to rounding; batch normalisation is folded into the
+        weights. (scikit-learn computes in float64 for float64 data even if the weights are
+        float32, and its ``predict_log_proba`` is the logarithm of the rounded probability.)
+        Parameters that scikit-learn does not have are left out, and a warning names them. If
+        none of them counts in a step of the training, ``partial_fit`` goes on as it would here,
+        with the state of 'adam' or 'sgd'; otherwise, and after ``partial_fit`` with an ``X_val``,
+        scikit-learn trains the network further by its own means, with a new state.
+
+        Returns
+        -------
+        estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+            It shares no memory with this one.
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn cannot express the network: with another hidden activation than
+            'identity', 'logistic', 'tanh' and 'relu', or different ones; with ``loss='hinge'``;
+            with an output activation other than the identity and, from scikit-learn 1.7 on, the
+            exponential of a regressor.
+
+        Warns
+        -----
+        UserWarning
+            If parameters are left out, or replaced by others.
+
+        See Also
+        --------
+        from_sklearn : The way back.
+
+        Examples
+        --------
+        >>> from fastnn import MLPRegressor
+        >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
+        >>> ours = MLPRegressor(solver="lbfgs", random_state=0).fit(X, y)
+        >>> theirs = ours.to_sklearn()
+        >>> type(theirs).__module__
+        'sklearn.neural_network._multilayer_perceptron'
+        >>> bool(abs(theirs.predict(X) - ours.predict(X)).max() < 1e-12)
+        True
+        """
+        self._validate_params()
+        fitted = hasattr(self, "coefs_")
+        if fitted:
+            network, weights = self._fitted_network()
+            check_known(network.activations, network.loss)
+            activations, hidden_units = network.activations, network.layer_units[1:-1]
+            out_activation = network.out_activation
+        else:
+            hidden_units = check_hidden_layer_sizes(self.hidden_layer_sizes)
+            activations = _names(self.activation, len(hidden_units))
+            out_activation = _out_activation(self)
+        cls = counterpart(type(self))
+        known = _their_loss(self, cls, out_activation)
+        known["activation"] = _their_activation(self, activations)
+        if fitted and check_hidden_layer_sizes(self.hidden_layer_sizes) != hidden_units:
+            known["hidden_layer_sizes"] = hidden_units
+        params, left_out = _their_parameters(self, cls, known)
+        if left_out:
+            _warn_left_out(cls, left_out, fitted)
+        state = {k: v for k, v in vars(self).items() if k in SHARED_ATTRIBUTES} if fitted else {}
+        params, state = deep_copies((params, state))
+        result = cls(**params)
+        if fitted:
+            vars(result).update(state)
+            _set_their_network(result, *network.folded(weights))
+            if isinstance(self, ClassifierMixin):
+                result._label_binarizer = _label_binarizer(self._labels)
+            if left_out.keys() <= NOT_OF_STEPS:
+                _set_their_optimizer(result, self, network)
+        return result
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """Return an estimator with the parameters and the network of scikit-learn's.
+
+        The predictions are the same, to rounding, and ``warm_start`` and ``partial_fit`` go on
+        from the state of scikit-learn's, the optimizer's included. A model that is not fitted
+        gives an estimator that is not.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPClassifier or MLPRegressor
+            Of the same name as this class. It shares no memory with the result.
+
+        Returns
+        -------
+        estimator : MLPClassifier or MLPRegressor
+            Of what scikit-learn keeps no record of, ``learning_rate_curve_`` and
+            ``validation_loss_curve_`` are NaN, and ``stop_reason_`` is None.
+
+        Raises
+        ------
+        TypeError
+            If the model is of another class.
+
+        Warns
+        -----
+        UserWarning
+            If the model has a parameter that scikit-learn ignores and that would count here:
+            ``learning_rate`` with 'adam' becomes 'constant', ``early_stopping`` with 'lbfgs' False.
+
+        See Also
+        --------
+        to_sklearn : The way back.
+
+        Examples
+        --------
+        >>> from sklearn.neural_network import MLPRegressor as TheirRegressor
+        >>> from fastnn import MLPRegressor
+        >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
+        >>> theirs = TheirRegressor(solver="lbfgs", random_state=0).fit(X, y)
+        >>> ours = MLPRegressor.from_sklearn(theirs)
+        >>> ours
+        MLPRegressor(random_state=0, solver='lbfgs')
+        >>> bool(abs(theirs.predict(X) - ours.predict(X)).max() < 1e-12)
+        True
+        """
+        theirs = counterpart(cls)
+        if not isinstance(model, theirs):
+            raise TypeError(_wrong_model(cls, theirs, model))
+        params = {name: getattr(model, name) for name in theirs._get_param_names()}
+        for name, value in WITHOUT_EFFECT.get(model.solver, {}).items():
+            if params[name] != value:
+                warnings.warn(
+                    f"{name}={params[name]!r} has no effect with scikit-learn's "
+                    f"solver={model.solver!r}, and would have one here: it is now {value!r}.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                params[name] = value
+        state = {k: v for k, v in vars(model).items() if k in SHARED_ATTRIBUTES}
+        params, state = deep_copies((params, state))
+        result = cls(**params)
+        if hasattr(model, "coefs_"):
+            vars(result).update(state)
+            _set_our_network(result, model)
+            _set_our_history(result)
+            _set_our_optimizer(result, model)
+        return result
+
+
+# ---- to scikit-learn ---------------------------------------------------------------------
+
+
+def _names(activation, n_hidden):
+    """The activation of each hidden layer."""
+    names = check_activation(activation, n_hidden)
+    return (names,) * n_hidden if isinstance(names, str) else names
+
+
+def _out_activation(model):
+    """The output activation that an unfitted estimator's loss will have; of two classes."""
+    is_classifier = isinstance(model, ClassifierMixin)
+    return LOSSES[CLASSIFIER_LOSSES[model.loss][0] if is_classifier else model.loss].out_activation
+
+
+def _their_activation(model, names):
+    """The one activation of all hidden layers, or ValueError."""
+    advice = (
+        f"Train with one of {', '.join(map(repr, HIDDEN_ACTIVATIONS))}, the same in every hidden "
+        "layer, for a network that scikit-learn has."
+    )
+    for i, name in enumerate(names, start=1):
+        if name not in HIDDEN_ACTIVATIONS:
+            raise ValueError(
+                f"scikit-learn has no activation={name!r}, that of hidden layer {i}. {advice}"
+            )
+    if len(set(names)) > 1:
+        raise ValueError(
+            f"scikit-learn has one activation for all hidden layers, not {tuple(names)}. {advice}"
+        )
+    if names:
+        return names[0]
+    # There is none to apply it.
+    return model.activation if model.activation in HIDDEN_ACTIVATIONS else "relu"
+
+
+def _their_loss(model, cls, out_activation):
+    """The loss, as a dict of parameters, that has this output activation; or ValueError."""
+    if cls is MLPClassifier:
+        if out_activation == "identity":
+            raise ValueError(
+                "scikit-learn's MLPClassifier has no loss='hinge': its outputs are probabilities, "
+                "not margins. Train with loss='log_loss' or 'squared_error'."
+            )
+        return {}
+    if out_activation not in REGRESSION_LOSSES or out_activation not in THEIR_ACTIVATIONS:
+        hint = " It has the exponential from version 1.7 on." if out_activation == "exp" else ""
+        raise ValueError(
+            f"The output activation of loss={model.loss!r} is {out_activation!r}, which the "
+            f"MLPRegressor of scikit-learn {sklearn.__version__} does not have.{hint} "
+            "Train with a loss whose output activation is the identity."
+        )
+    loss = REGRESSION_LOSSES[out_activation]
+    # Before version 1.7 it was no parameter, because there was one only.
+    return {"loss": loss}
+
+
+def _their_parameters(model, cls, known):
+    """The parameters for scikit-learn's class, and what is left out.
+
+    Parameters
+    ----------
+    model : fastnn estimator
+    cls : type
+    known : dict
+        Values that follow from the network.
+
+    Returns
+    -------
+    params : dict
+    left_out : dict of str
+        For each parameter that scikit-learn does not have, or not with this value: its value
+        and what it is replaced by, in words.
+    """
+    names = cls._get_param_names()
+    solver = model.solver if model.solver in SOLVERS else "adam"
+    learning_rate = model.learning_rate if model.learning_rate in SCHEDULES else "constant"
+    known = {**known, "solver": solver, "learning_rate": learning_rate}
+    known |= WITHOUT_EFFECT.get(solver, {})
+    params, left_out = {}, {}
+    for name, parameter in inspect.signature(type(model)).parameters.items():
+        value = getattr(model, name)
+        if name in names:
+            params[name] = known.get(name, value)
+            if not _same(value, params[name]):
+                left_out[name] = f"{name}={value!r} (now {params[name]!r})"
+        elif not _same(value, known.get(name, parameter.default)):
+            left_out[name] = f"{name}={value!r}"
+    return params, left_out
+
+
+def _same(value, other):
+    """Whether two values of a parameter are equal; a sequence may say a name for each layer."""
+    said_for_each = isinstance(other, str) and np.ndim(value) == 1 and set(value) <= {other}
+    return said_for_each or np.array_equal(value, other)
+
+
+def _warn_left_out(cls, left_out, fitted):
+    consequence = (
+        "The predictions are the same. Training the result further goes on without them."
+        if fitted
+        else "The result will be trained without them."
+    )
+    warnings.warn(
+        f"scikit-learn's {cls.__name__} does not have {', '.join(left_out.values())}. "
+        f"{consequence}",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def _copies(arrays):
+    return [np.array(array) for array in arrays]
+
+
+def _layerwise(network, params):
+    """Views of a flat vector in the order in which scikit-learn lists parameters."""
+    return [*network.coefs(params), *network.intercepts(params)]
+
+
+def _set_their_network(result, network, weights):
+    """Give scikit-learn's estimator a network without batch normalisation."""
+    result.n_layers_ = len(network.layer_units)
+    result.n_outputs_ = network.layer_units[-1]
+    result.out_activation_ = network.out_activation
+    result.coefs_ = _copies(network.coefs(weights))
+    result.intercepts_ = _copies(network.intercepts(weights))
+    # What early stopping restores if a warm start finds nothing better.
+    result._best_coefs = _copies(result.coefs_)
+    result._best_intercepts = _copies(result.intercepts_)
+
+
+def _label_binarizer(labels):
+    if labels.kind != "multilabel-indicator":
+        # Twice each, or scikit-learn warns that a target of many classes looks continuous.
+        return LabelBinarizer().fit(np.repeat(labels.classes, 2))
+    indicator = np.eye(len(labels.classes), dtype=np.int64)
+    return LabelBinarizer().fit(sparse.csr_matrix(indicator) if labels.sparse else indicator)
+
+
+def _set_their_optimizer(result, model, network):
+    """Give scikit-learn's estimator the state of ours, if partial_fit would go on with it.
+
+    With a validation set of its own, partial_fit does not go on from the weights that predict.
+    """
+    ours = vars(model).get("_optimizer")
+    nesterov = model.solver == "sgd" and model.nesterovs_momentum
+    rule_name = "nesterov" if nesterov else model.solver
+    if ours is None or ours.rule_name != rule_name or ours.raw is not None:
+        return
+    weights = result.coefs_ + result.intercepts_
+    slots = [_copies(_layerwise(network, slot)) for slot in ours.slots]
+    if ours.rule_name == "adam":
+        theirs = AdamOptimizer(weights, ours.rate, *map(float, ours.state[[BETA_1, BETA_2]]))
+        theirs.epsilon = float(ours.state[EPSILON])
+        theirs.ms, theirs.vs = slots
+        theirs.t = _steps(ours.state)
+    else:
+        theirs = SGDOptimizer(
+            weights,
+            model.learning_rate_init,
+            lr_schedule=model.learning_rate,
+            momentum=float(ours.state[MOMENTUM]),
+            nesterov=nesterov,
+            power_t=model.power_t,
+        )
+        (theirs.velocities,) = slots
+    theirs.learning_rate = ours.learning_rate
+    result._optimizer = theirs
+
+
+def _steps(state):
+    """The number of steps t that Adam took, of beta**t; only those powers matter further on."""
+    steps = 0
+    for beta, power in ((state[BETA_1], state[POWER_1]), (state[BETA_2], state[POWER_2])):
+        if power == 1.0:
+            return 0
+        if beta == 0.0:
+            steps = max(steps, 1)
+        else:
+            # Of a power that underflowed, all that counts is that it did.
+            smallest = np.finfo(np.float64).tiny
+            steps = max(steps, round(math.log(max(power, smallest)) / math.log(beta)))
+    return steps
+
+
+# ---- from scikit-learn -------------------------------------------------------------------
+
+
+def _wrong_model(cls, theirs, model):
+    """What to say where a model is not of the class that was expected."""
+    given = f"{type(model).__module__.split('.')[0]}'s {type(model).__name__}"
+    message = f"{cls.__name__}.from_sklearn takes scikit-learn's {theirs.__name__}, got {given}."
+    if isinstance(model, (MLPClassifier, MLPRegressor)):
+        other = "MLPClassifier" if isinstance(model, MLPClassifier) else "MLPRegressor"
+        return f"{message} Use {other}.from_sklearn."
+    if isinstance(model, ExchangeMixin):
+        return f"{message} It is an estimator of this package already."
+    if hasattr(model, "steps"):
+        return f"{message} Give the pipeline's own step, such as pipeline[-1]."
+    return message
+
+
+def _set_our_network(result, model):
+    """Give our estimator the network of scikit-learn's fitted one."""
+    if isinstance(result, ClassifierMixin):
+        binarizer = model._label_binarizer
+        result._labels = Labels(
+            binarizer.y_type_, copy.copy(binarizer.classes_), binarizer.sparse_input_
+        )
+    result.coefs_, result.intercepts_ = model.coefs_, model.intercepts_
+    network, weights = result._fitted_network()
+    if isinstance(model, MLPRegressor):
+        # As it was fitted, which need not be what its parameter says now.
+        network = replace(network, loss=REGRESSION_LOSSES[model.out_activation_])
+    result._set_network(network, weights)
+
+
+def _set_our_history(result):
+    """Set what our training records and scikit-learn's does not."""
+    result.stop_reason_ = None
+    losses = getattr(result, "loss_curve_", None)
+    if losses is None:
+        return
+    scores = result.validation_scores_
+    result.learning_rate_curve_ = [math.nan] * len(losses)
+    result.validation_loss_curve_ = None if scores is None else [math.nan] * len(scores)
+    known = scores is not None and not np.isnan(scores).all()
+    result.best_epoch_ = (
+        len(losses) - len(scores) + int(np.nanargmax(scores)) + 1 if known else None
+    )
+
+
+def _set_our_optimizer(result, model):
+    """Give our estimator the state of scikit-learn's optimizer, if it is of its solver."""
+    theirs = vars(model).get("_optimizer")
+    expected = {"adam": AdamOptimizer, "sgd": SGDOptimizer}.get(model.solver, ())
+    if not isinstance(theirs, expected):
+        return
+    network, weights = result._fitted_network()
+    settings = {"learning_rate": theirs.learning_rate, "alpha": model.alpha}
+    if model.solver == "adam":
+        settings["learning_rate"] = theirs.learning_rate_init
+        settings |= {name: getattr(theirs, name) for name in ("beta_1", "beta_2", "epsilon")}
+        moments = [theirs.ms, theirs.vs]
+    else:
+        settings |= {"momentum": theirs.momentum, "nesterovs_momentum": theirs.nesterov}
+        moments = [theirs.velocities]
+    ours = Optimizer(model.solver, weights.size, weights.dtype, **settings)
+    for slot, values in zip(ours.slots, moments, strict=True):
+        for view, value in zip(_layerwise(network, slot), values, strict=True):
+            view[...] = value
+    if model.solver == "adam":
+        ours.state[[POWER_1, POWER_2]] = theirs.beta_1**theirs.t, theirs.beta_2**theirs.t
+    result._optimizer = ours

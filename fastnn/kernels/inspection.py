@@ -1,0 +1,88 @@
+"""Inside a network: a hidden layer's activations, and gradients with respect to the inputs.
+
+Both are made of the units that predict and train. Networks come here without batch normalisation,
+folded.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fastnn.kernels import catalog, matmul, units
+from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.pace import Pace
+from fastnn.kernels.passes import ROW_BLOCK, Pass, chunk_rows
+from fastnn.kernels.plan import Plan
+from fastnn.kernels.prediction import predict
+
+
+def up_to_hidden(network, params, layer):
+    """The network whose raw outputs are what hidden layer ``layer`` activates; its parameters."""
+    n_layers = layer + 1
+    part = replace(
+        network,
+        layer_units=network.layer_units[: n_layers + 1],
+        activation=network.activations[:layer],
+    )
+    coefs, intercepts = network.coefs(params)[:n_layers], network.intercepts(params)[:n_layers]
+    result = part.pack(coefs, intercepts, params.dtype)
+    for slope, learned in zip(part.slopes(result), network.slopes(params), strict=False):
+        if slope is not None:
+            slope[...] = learned
+    return part, result
+
+
+def hidden(network, params, X, layer, n_threads):
+    """Activations (n_rows, n_units) of hidden layer ``layer``, from 0, for X."""
+    out = predict(*up_to_hidden(network, params, layer), X, None, False, n_threads)
+    activation = ACTIVATIONS[network.activations[layer]]
+    if activation.name == "identity":
+        return out
+    plan = Plan()
+    plan.group()
+    plan.chain(row_block=ROW_BLOCK)
+    slope = network.slopes(params)[layer]
+    plan.add(
+        catalog.activate_unit(params.dtype.name, activation.name), z_at=out, a_at=out,
+        ld=out.shape[1], block=ROW_BLOCK, **({} if slope is None else {"slope_at": slope}),
+    )  # fmt: skip
+    # All rows at once: nothing is kept between the tasks.
+    Pace(plan.compile(), out.size, n_threads).run(len(out), len(out))
+    return out
+
+
+def input_gradient(network, params, X, weights, n_threads):
+    """Gradient (n_rows, n_features), with respect to X, of its raw outputs times ``weights``.
+
+    The weights (n_rows, n_outputs) are in the network's precision.
+    """
+    n_rows = X.shape[0]
+    gradient = np.zeros((n_rows, network.layer_units[0]), params.dtype)  # (n_rows, n_features)
+    chunk = min(n_rows, chunk_rows(network))
+    shared = Pass(
+        network, params, X, chunk, ordered=False, n_threads=n_threads, backward=True
+    )  # fmt: skip
+    first = shared.layers[0]
+    # Training has no use for these, so a pass makes no room for them.
+    size = matmul.packed_size(first.n_out, first.n_in, shared.precision)
+    shared.packed_transposed[0] = np.zeros(size, params.dtype)
+    plan = shared.plan
+    plan.group()
+    plan.chain(tasks=1)
+    shared.add_begin()
+    shared.begin_rows_group()
+    shared.add_forward()
+    shared.add_gather(weights, shared.deltas[-1], shared.strides[-1])
+    shared.add_backward()
+    plan.add(
+        catalog.multiply_unit(shared.precision),
+        a_at=shared.deltas[0], row_stride=shared.strides[0], k_stride=1, a_moving=False,
+        b_at=shared.packed_transposed[0], b_stride=0,
+        c_at=gradient, c_stride=first.n_in, c_moving=True, bias_at=None, init=units.ZERO,
+        m=0, n=first.n_in, k=first.n_out, block=shared.row_block, task_stride=0,
+    )  # fmt: skip
+    plan.compile()
+    pace = shared.pace()
+    shared.preparation().run(1, 1, (0, 1), pace.team)
+    pace.run(n_rows, chunk)
+    return gradient

@@ -1,0 +1,149 @@
+"""The validation set of a fit: where it comes from, and how a network does on it."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+
+from fastnn.network import Data
+from fastnn.validation import (
+    check_held_out_data,
+    check_representable,
+    check_sample_weight,
+)
+
+
+class Given(NamedTuple):
+    """What the user gave to ``fit`` or ``partial_fit``."""
+
+    X: Any
+    y: Any
+    sample_weight: Any = None
+    X_val: Any = None
+    y_val: Any = None
+    sample_weight_val: Any = None
+
+    @property
+    def has_validation(self):
+        """Whether the user gave a validation set; ValueError if a part of one."""
+        for name, other in (("X_val", "y_val"), ("y_val", "X_val")):
+            if getattr(self, name) is not None and getattr(self, other) is None:
+                raise ValueError(f"{name} is provided, but {other} was not provided.")
+        if self.X_val is None and self.sample_weight_val is not None:
+            raise ValueError(
+                "sample_weight_val is provided, but X_val and y_val were not provided."
+            )
+        return self.X_val is not None
+
+
+@dataclass
+class ValidationSet:
+    """Rows that are not trained on.
+
+    Parameters
+    ----------
+    model : estimator
+        The one that is being fitted.
+    network : Network
+    data : Data
+        With the weights that the loss has.
+    labels : array-like or CSR matrix of shape (n_rows, ...)
+        y as the user gave it, validated.
+    score_weight : ndarray of shape (n_rows,) or None
+        The weights that the user gave.
+    rows : ndarray of int64 or None
+        The validation's rows of ``data``, all if None; the others are per row already.
+    """
+
+    model: Any
+    network: Any
+    data: Data
+    labels: Any
+    score_weight: np.ndarray | None = None
+    rows: np.ndarray | None = None
+
+    def __post_init__(self):
+        self.backend = self.model._backend()
+        self.scorer = None
+        if callable(self.model.scoring) or self.model.scoring not in (None, "loss"):
+            self.scorer = check_scoring(self.model, self.model.scoring)
+            # A copy of the rows only where the user's scorer is to see them.
+            self.X = self.data.X if self.rows is None else self.data.X[self.rows]
+        rows = slice(None) if self.rows is None else self.rows
+        self.y = self.data.y[rows]
+        weight = self.data.sample_weight
+        self.loss_weight = None if weight is None else weight[rows]
+
+    def evaluate(self, params):
+        """Score and loss of the network with these parameters; NaN where undefined."""
+        network, folded = self.network.folded(params)
+        outputs, losses = self.backend.evaluate(network, folded, self.data, rows=self.rows)
+        loss = _mean(losses, self.loss_weight)
+        if not np.isfinite(outputs).all():
+            return np.nan, loss
+        return self._score(params, outputs, loss), loss
+
+    def _score(self, params, outputs, loss):
+        if self.scorer is not None:
+            weight = {} if self.score_weight is None else {"sample_weight": self.score_weight}
+            snapshot = self.model._snapshot(self.network, params, named=False)
+            return float(self.scorer(snapshot, self.X, self.labels, **weight))
+        if self.model.scoring == "loss":
+            return -loss
+        if self.score_weight is not None and not self.score_weight.any():
+            return np.nan
+        with np.errstate(over="ignore"):
+            return self.model._score_outputs(self.y, outputs, self.score_weight)
+
+
+def _mean(losses, weights):
+    with np.errstate(over="ignore", invalid="ignore"):
+        if weights is None:
+            return float(losses.mean())
+        total = weights.sum(dtype=np.float64)
+        return float((losses * weights).sum() / total) if total > 0 else np.nan
+
+
+def given_validation(model, network, given, y, dtype, loss_weights):
+    """The `ValidationSet` that the user gave; y is the encoded target that is trained on.
+
+    ``loss_weights(encoded, weight)`` puts class weights to those of the samples.
+    """
+    X, labels = check_held_out_data(model, given.X_val, given.y_val, y_numeric=model._y_numeric)
+    weight = check_sample_weight(given.sample_weight_val, X.shape[0], "sample_weight_val")
+    encoded = model._encode_held_out(labels)
+    if encoded.shape[1] != y.shape[1]:
+        raise ValueError(
+            f"y_val has {encoded.shape[1]} outputs, but y has {y.shape[1]}. "
+            "Give y_val the columns of y."
+        )
+    check_representable(X, dtype, "X_val")
+    check_representable(encoded, dtype, "y_val")
+    data = Data(X, encoded, loss_weights(encoded, weight))
+    return ValidationSet(model, network, data, labels, weight)
+
+
+def split_off(model, network, data, labels, sample_weight, random_state):
+    """Row numbers to train on, and the `ValidationSet` of the others."""
+    rows = np.arange(data.X.shape[0], dtype=np.int64)
+    split = {"random_state": random_state, "test_size": model.validation_fraction}
+    strata = model._stratification(data.y)
+    try:
+        train, held_out = train_test_split(rows, stratify=strata, **split)
+    except ValueError:
+        if strata is None:
+            raise
+        # Once more, for a message that names the classes as scikit-learn does.
+        train_test_split(rows, stratify=strata.astype(bool).astype(str), **split)
+        raise
+    if len(held_out) < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' "
+            "or the size of your dataset."
+        )
+    weight = None if sample_weight is None else sample_weight[held_out]
+    labels = labels[held_out] if sparse.issparse(labels) else np.asarray(labels)[held_out]
+    return train, ValidationSet(model, network, data, labels, weight, held_out)

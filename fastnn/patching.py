@@ -1,0 +1,113 @@
+"""scikit-learn's multi-layer perceptrons replaced by fastnn's in a program as it is."""
+
+import sys
+from importlib import import_module
+
+from fastnn.classifier import MLPClassifier
+from fastnn.regressor import MLPRegressor
+
+# Pickles of scikit-learn's models look their class up here, so its names stay.
+DEFINING_MODULE = "sklearn.neural_network._multilayer_perceptron"
+# Namespace, name, scikit-learn's class and fastnn's of each name that is replaced now.
+_replaced = []
+
+
+class _Patch:
+    """The context of a `patch_sklearn`; its end is that of the patch, if its call began it."""
+
+    def __init__(self, is_first):
+        self._is_first = is_first
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self._is_first:
+            unpatch_sklearn()
+
+
+def _namespace(module):
+    """A module's dict; None for what is no common module.
+
+    Past ``__getattribute__``, by which modules are loaded that are imported lazily.
+    """
+    try:
+        namespace = object.__getattribute__(module, "__dict__")
+    except AttributeError:
+        return None
+    return namespace if isinstance(namespace, dict) else None
+
+
+def patch_sklearn():
+    """Replace scikit-learn's MLPClassifier and MLPRegressor by fastnn's.
+
+    The names in `sklearn.neural_network`, and those in modules that have already imported the
+    classes from there, mean fastnn's afterwards. Objects that exist, subclasses, and classes kept
+    in lists or the like stay as they are. Pickles of scikit-learn's models stay scikit-learn's:
+    the module that defines the classes, which pickles name, is left alone.
+
+    A second call replaces what modules have imported meanwhile; one `unpatch_sklearn` undoes all.
+
+    Returns
+    -------
+    patch : context manager
+        In a ``with`` statement, the classes are scikit-learn's again after the block, unless they
+        had been replaced before it.
+
+    See Also
+    --------
+    unpatch_sklearn : The way back.
+
+    Notes
+    -----
+    ``python -m fastnn script.py`` does this for a program without any change to it. Joblib's
+    workers get fastnn's estimators from a program that is patched; a process of the program's own
+    that makes estimators itself calls this function itself.
+
+    Examples
+    --------
+    >>> import fastnn, sklearn.neural_network
+    >>> with fastnn.patch_sklearn():
+    ...     sklearn.neural_network.MLPClassifier is fastnn.MLPClassifier
+    True
+    >>> sklearn.neural_network.MLPClassifier is fastnn.MLPClassifier
+    False
+    """
+    is_first = not _replaced
+    defining = vars(import_module(DEFINING_MODULE))
+    # By identity, of values of any kind.
+    pairs = {id(defining[cls.__name__]): cls for cls in (MLPClassifier, MLPRegressor)}
+    for module in list(sys.modules.values()):
+        namespace = _namespace(module)
+        if namespace is None or namespace is defining:
+            continue
+        for name, value in list(namespace.items()):
+            ours = pairs.get(id(value))
+            if ours is not None:
+                namespace[name] = ours
+                _replaced.append((namespace, name, value, ours))
+    return _Patch(is_first)
+
+
+def unpatch_sklearn():
+    """Give back every name that `patch_sklearn` replaced.
+
+    A name that was bound to something else meanwhile keeps that. Modules that were first imported
+    while the classes were replaced keep fastnn's. Without a patch it does nothing.
+
+    See Also
+    --------
+    patch_sklearn : What this undoes.
+
+    Examples
+    --------
+    >>> import fastnn, sklearn.neural_network
+    >>> patch = fastnn.patch_sklearn()
+    >>> fastnn.unpatch_sklearn()
+    >>> sklearn.neural_network.MLPClassifier is fastnn.MLPClassifier
+    False
+    """
+    while _replaced:
+        namespace, name, theirs, ours = _replaced.pop()
+        if namespace.get(name) is ours:
+            namespace[name] = theirs

@@ -1,0 +1,204 @@
+"""What a training has come to, and when it is to end: patience, time, the best weights.
+
+`Watch` looks on at a run of either solver kind. Nothing here knows scikit-learn.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from fastnn.progress import make_report
+
+
+@dataclass
+class Progress:
+    """How far a training has come. A later fit or partial_fit goes on from here.
+
+    Parameters
+    ----------
+    t : int
+        Samples seen, over all fits.
+    no_improvement_count : int
+        Epochs in a row that did not improve by ``tol``.
+    best_loss : float
+        The lowest training loss of an epoch.
+    best_score : float
+        The highest validation score; -inf where there was none.
+    best_params : ndarray of shape (n_params,) or None
+        The parameters that had it.
+    best_epoch : int or None
+        The epoch after which they did, counted from 1 as in the curves; None before the first.
+    losses, scores, validation_losses, rates : list of float
+        Training losses, validation scores and losses, and last learning rates of this run's epochs.
+    epoch : int
+        Epochs done towards the end of the schedule.
+    n_before : int
+        Epochs that the curves have from earlier runs.
+    """
+
+    t: int = 0
+    no_improvement_count: int = 0
+    best_loss: float = np.inf
+    best_score: float = -np.inf
+    best_params: np.ndarray | None = None
+    best_epoch: int | None = None
+    losses: list = field(default_factory=list)
+    scores: list = field(default_factory=list)
+    validation_losses: list = field(default_factory=list)
+    rates: list = field(default_factory=list)
+    epoch: int = 0
+    n_before: int = 0
+
+    def record_loss(self, loss, tol):
+        """Take an epoch's training loss; whether it improves by ``tol``. A NaN does not."""
+        better = loss <= self.best_loss - tol
+        if loss < self.best_loss:
+            self.best_loss = loss
+        return better
+
+    def record_score(self, score, tol, params):
+        """Take an epoch's validation score; whether it improves by ``tol``. A NaN does not."""
+        self.scores.append(score)
+        better = score >= self.best_score + tol
+        if score > self.best_score:
+            self.best_score = score
+            self.best_params = params.copy()
+            self.best_epoch = self.n_before + len(self.losses)
+        return better
+
+
+class TimeUp(Exception):
+    """The time that a training may take is over."""
+
+
+class NoCallbacks:
+    """What is told of every epoch, where nobody wants to know."""
+
+    def begin_epoch(self):
+        """An epoch begins."""
+
+    def end_epoch(self, params):
+        """An epoch has ended; whether training is to."""
+        return False
+
+
+@dataclass
+class Watch:
+    """Records the epochs of a run and says when it is to end.
+
+    Parameters
+    ----------
+    progress : Progress
+    max_epochs : int
+    n_samples : int
+        Rows that are trained on.
+    tol, n_iter_no_change, verbose, max_time
+        As in the estimators.
+    evaluate : callable or None
+        ``evaluate(params)`` returns the validation score, and the validation loss.
+    early_stopping : bool
+        Whether the validation score, not the training loss, ends training.
+    score_name : str
+        What the validation score is called in messages.
+    unit : str
+        "epoch" or "iteration".
+    patience : bool
+        Whether training ends where it does not improve. Not so with L-BFGS by its training loss,
+        which has a criterion of its own.
+    callbacks : object with begin_epoch() and end_epoch(params)
+    started : float
+        When the fit began, by `time.perf_counter`.
+
+    Attributes
+    ----------
+    reason : str or None
+        Why the run ended.
+    """
+
+    progress: Progress
+    max_epochs: int
+    n_samples: int
+    tol: float = 1e-4
+    n_iter_no_change: float = 10
+    verbose: int = 0
+    max_time: float | None = None
+    evaluate: Callable | None = None
+    early_stopping: bool = False
+    score_name: str = "Validation score"
+    unit: str = "epoch"
+    patience: bool = True
+    callbacks: Any = field(default_factory=NoCallbacks)
+    started: float = field(default_factory=perf_counter)
+    reason: str | None = None
+
+    def __post_init__(self):
+        self.deadline = None if self.max_time is None else self.started + self.max_time
+        self.report = make_report(
+            self.verbose,
+            max_epochs=self.max_epochs,
+            n_samples=self.n_samples,
+            max_time=self.max_time,
+        )
+
+    @property
+    def judged(self):
+        """What decides whether an epoch improved, in words."""
+        return self.score_name if self.early_stopping else "Training loss"
+
+    @property
+    def is_out_of_patience(self):
+        return self.patience and self.progress.no_improvement_count > self.n_iter_no_change
+
+    @property
+    def is_time_up(self):
+        return self.deadline is not None and perf_counter() >= self.deadline
+
+    def begin(self, params):
+        """A run begins at these parameters."""
+        if self.evaluate is not None and self.progress.best_params is None:
+            self.progress.best_params = params.copy()
+        self.report.begin()
+
+    def end_epoch(self, loss, params):
+        """Record an epoch: its training loss, and how its parameters do in validation."""
+        progress = self.progress
+        progress.losses.append(loss)
+        better = progress.record_loss(loss, self.tol)
+        score = None
+        if self.evaluate is not None:
+            score, validation_loss = self.evaluate(params)
+            progress.validation_losses.append(validation_loss)
+            better_score = progress.record_score(score, self.tol, params)
+            better = better_score if self.early_stopping else better
+        progress.no_improvement_count = 0 if better else progress.no_improvement_count + 1
+        self.report.epoch(len(progress.losses), loss, score)
+
+    def end(self, params):
+        """The parameters of the run's result: the best, where validation has chosen some."""
+        self.report.end()
+        if self.evaluate is not None and self.progress.scores:
+            return self.progress.best_params
+        return params
+
+    def no_improvement(self):
+        """That there was none, in words."""
+        return (
+            f"{self.judged} did not improve more than tol={self.tol:f} for "
+            f"{self.n_iter_no_change} consecutive {self.unit}s."
+        )
+
+    def stop(self, outcome, reason=None):
+        """Note why the run ends; returns the outcome, by which the estimator warns."""
+        words = {
+            "interrupted": "Interrupted by the user.",
+            "max_iter": f"Reached max_iter={self.max_epochs}.",
+            "max_time": f"Reached max_time={self.max_time} seconds.",
+            "callback": "A callback asked to stop.",
+            "diverged": f"Diverged in {self.unit} {len(self.progress.losses)}: the weights "
+            "became non-finite.",
+        }
+        self.reason = words[outcome] if reason is None else reason
+        return outcome

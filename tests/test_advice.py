@@ -1,0 +1,121 @@
+"""One warning, with numbers and the remedy, where the scale of the data will spoil training."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from common import make_problem
+from fastnn import MLPClassifier, MLPRegressor, advice
+
+SHORT = dict(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet(monkeypatch):
+    monkeypatch.setattr(advice, "_said", set())
+
+
+def said(model, X, y, **params):
+    """The UserWarnings of a fit."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, y, **params)
+    return [str(w.message) for w in caught if w.category is UserWarning]
+
+
+SPOILED = {
+    "large column": (lambda X: X * [1, 1, 1000, 1, 1, 1, 1], "column 2 has values of about 1e+03"),
+    "far off": (lambda X: X + 20, "means are about 2e+01 standard deviations from 0"),
+    "small": (lambda X: X / 1000, "its rows have a length of about 3e-03"),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILED)
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "sgd"])
+def test_inputs(kind, solver):
+    X, y = make_problem("binary", n_samples=200)
+    spoil, words = SPOILED[kind]
+    (message,) = said(MLPClassifier(solver=solver, **SHORT), spoil(X), y)
+    assert message.startswith("X is not scaled: ") and words in message
+    assert "make_pipeline(StandardScaler(), MLPClassifier(...))" in message
+    assert said(make_pipeline(StandardScaler(), MLPClassifier(**SHORT)), spoil(X), y) == []
+
+
+def test_the_column_has_its_name():
+    X, y = load_wine(return_X_y=True, as_frame=True)
+    (message,) = said(MLPClassifier(**SHORT), X, y)
+    assert "column 'proline' has values of about 8e+02" in message
+
+
+def test_sparse_inputs():
+    X, y = make_problem("binary", is_sparse=True)
+    (message,) = said(MLPClassifier(**SHORT), X * 1000, y)
+    assert "MaxAbsScaler" in message
+    rows = sparse.random(300, 5000, 0.01, format="csr", random_state=0)
+    unit = sparse.csr_array(rows / np.sqrt(rows.multiply(rows).sum(axis=1)).reshape(-1, 1))
+    assert said(MLPClassifier(**SHORT), unit, np.arange(300) % 2) == []  # as TF-IDF has
+
+
+TARGETS = {
+    "large": (lambda y: y * 1000, "its values are about 9e+02"),
+    "far off": (lambda y: y + 15, "its mean is about 2e+01 standard deviations from 0"),
+    "small": (lambda y: y / 1000, "its standard deviation is about 9e-04"),
+}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("problem", ["regression", "multioutput"])
+def test_targets(problem, kind):
+    X, y = make_problem(problem, n_samples=400)
+    y = (y - y.mean(axis=0)) / y.std(axis=0) * 0.9
+    spoil, words = TARGETS[kind]
+    (message,) = said(MLPRegressor(**SHORT), X, spoil(y))
+    assert message.startswith("y is not scaled: ") and words in message
+    assert "TransformedTargetRegressor(MLPRegressor(...), transformer=StandardScaler())" in message
+    scaled = TransformedTargetRegressor(MLPRegressor(**SHORT), transformer=StandardScaler())
+    assert said(scaled, X, spoil(y)) == []
+    advice._said.clear()
+    assert len(said(MLPRegressor(solver="lbfgs", **SHORT), X, spoil(y))) == (kind == "small")
+
+
+def test_both_are_one_warning():
+    X, y = make_problem("regression")
+    (message,) = said(MLPRegressor(**SHORT), X * 1000, y * 1000)
+    assert "X is not scaled" in message and "y is not scaled" in message
+
+
+def test_what_needs_no_scaling():
+    for X, y in (load_digits(return_X_y=True), load_iris(return_X_y=True)):
+        assert said(MLPClassifier(**SHORT), X, y) == []
+    X, y = make_problem("poisson")
+    assert said(MLPRegressor("poisson", **SHORT), X, 1000 * y) == []
+    assert said(MLPRegressor(**SHORT), X, np.full(len(y), 7.0)) == []
+    assert said(MLPClassifier(batch_norm=True, **SHORT), X * 1000, y > 1) == []
+    assert said(MLPClassifier(**SHORT), np.zeros((20, 3)), np.arange(20) % 2) == []
+
+
+def test_only_a_new_network_is_advised():
+    X, y = make_problem("regression")
+    model = MLPRegressor(warm_start=True, **SHORT)
+    assert len(said(model, X * 1000, y)) == 1
+    assert said(model, X * 100_000, y) == []
+    assert said(MLPRegressor(**SHORT), X * 1000, y) == []  # said already
+    assert len(said(MLPRegressor(**SHORT), X * 100_000, y)) == 1
+
+
+def test_a_grid_search_says_it_once():
+    """The numbers are rounded, so that folds say the same."""
+    X, y = load_wine(return_X_y=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        GridSearchCV(MLPClassifier(**SHORT), {"alpha": [1e-4, 1e-2, 1.0]}, cv=5).fit(X, y)
+    assert len([w for w in caught if "X is not scaled" in str(w.message)]) == 1

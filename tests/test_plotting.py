@@ -1,0 +1,435 @@
+"""The displays: what they draw, of which estimators, and what they say where they cannot."""
+
+import sys
+
+import numpy as np
+import pytest
+import sklearn.neural_network
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from common import estimator_for, make_problem, run_python
+from fastnn import (
+    LossCurveDisplay,
+    MLPClassifier,
+    MLPRegressor,
+    NetworkDisplay,
+    Perceptron,
+    WeightsDisplay,
+)
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+plt = pytest.importorskip("matplotlib.pyplot")
+
+DISPLAYS = (LossCurveDisplay, NetworkDisplay, WeightsDisplay)
+THEIRS = sklearn.neural_network.MLPClassifier
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def validated():
+    """A classifier (7-9-4 units) with a validation set of its own."""
+    X, y = make_problem("multiclass", n_samples=120)
+    clf = MLPClassifier(9, max_iter=12, learning_rate_init=0.01, random_state=0)
+    return clf.fit(X[:80], y[:80], X_val=X[80:], y_val=y[80:])
+
+
+@pytest.fixture(scope="module")
+def on_images():
+    """A classifier of images of 4 x 4 pixels, with 11 hidden units."""
+    X, y = make_problem("binary", n_features=16)
+    return MLPClassifier(11, max_iter=5, random_state=0).fit(X, y)
+
+
+def labels(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+# ---- all of them -----------------------------------------------------------------
+
+
+def test_import_brings_no_matplotlib():
+    code = "import json, sys, fastnn; print(json.dumps('matplotlib' in sys.modules))"
+    assert run_python(code) is False
+
+
+@pytest.mark.parametrize("Display", DISPLAYS)
+def test_without_matplotlib(Display, on_images, monkeypatch):
+    display = Display.from_estimator(on_images)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for name, call in (
+        ("from_estimator", lambda: Display.from_estimator(on_images)),
+        ("plot", display.plot),
+    ):
+        with pytest.raises(ImportError, match=rf"{Display.__name__}\.{name} requires matplotlib"):
+            call()
+
+
+@pytest.mark.parametrize("Display", DISPLAYS)
+@pytest.mark.parametrize(
+    "wrap", [lambda clf: clf, lambda clf: make_pipeline(StandardScaler(), clf)]
+)
+def test_not_fitted(Display, wrap):
+    with pytest.raises(NotFittedError, match="is not fitted"):
+        Display.from_estimator(wrap(MLPClassifier()))
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("Display", DISPLAYS)
+def test_axes_are_those_given_or_new(Display, on_images):
+    figure, axes = plt.subplots()
+    display = Display.from_estimator(on_images, ax=axes)
+    assert display.ax_ is axes and display.figure_ is figure
+    assert display.plot() is display
+    assert display.ax_ is not axes and display.figure_ is not figure
+    display.figure_.canvas.draw()
+
+
+def in_pipeline(network, X, y):
+    return make_pipeline(StandardScaler(), network).fit(X, y)
+
+
+def in_search(network, X, y):
+    pipeline = make_pipeline(StandardScaler(), network)
+    return GridSearchCV(pipeline, {f"{pipeline.steps[-1][0]}__alpha": [0.1]}, cv=2).fit(X, y)
+
+
+def in_transformed_target(network, X, y):
+    return TransformedTargetRegressor(make_pipeline(StandardScaler(), network)).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "nest, problem, Network",
+    [
+        (in_pipeline, "multiclass", MLPClassifier),
+        (in_pipeline, "multiclass", THEIRS),
+        (in_search, "multiclass", MLPClassifier),
+        (in_search, "regression", sklearn.neural_network.MLPRegressor),
+        (in_transformed_target, "regression", MLPRegressor),
+    ],
+)
+def test_inside_other_estimators(nest, problem, Network):
+    X, y = make_problem(problem)
+    estimator = nest(Network(hidden_layer_sizes=6, max_iter=7, random_state=0), X, y)
+    assert len(LossCurveDisplay.from_estimator(estimator).line_.get_xdata()) == 7
+    display = NetworkDisplay.from_estimator(estimator)
+    assert [len(units.get_paths()) for units in display.units_] == [
+        7,
+        6,
+        len(display.intercepts[-1]),
+    ]
+    assert WeightsDisplay.from_estimator(estimator, image_shape=(1, 7)).weights.shape == (6, 7)
+
+
+def test_a_search_without_refit():
+    X, y = make_problem("multiclass")
+    search = GridSearchCV(MLPClassifier(max_iter=2), {"alpha": [0.1]}, cv=2, refit=False).fit(X, y)
+    with pytest.raises(AttributeError, match="no best_estimator_.*Set refit=True"):
+        LossCurveDisplay.from_estimator(search)
+
+
+# ---- loss curves -----------------------------------------------------------------
+
+
+def test_training_loss_alone():
+    X, y = make_problem("regression")
+    regr = MLPRegressor(hidden_layer_sizes=5, max_iter=6, random_state=0).fit(X, y)
+    display = LossCurveDisplay.from_estimator(regr)
+    np.testing.assert_array_equal(display.line_.get_xdata(), range(1, 7))
+    np.testing.assert_array_equal(display.line_.get_ydata(), regr.loss_curve_)
+    assert display.validation_line_ is display.score_line_ is display.score_ax_ is None
+    assert display.best_marks_ == []
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("Epoch", "Loss")
+    assert labels(display.ax_) == ["training loss"]
+
+
+def test_validation_loss_and_best_epoch(validated):
+    display = LossCurveDisplay.from_estimator(validated, name="net", color="C3", lw=3)
+    np.testing.assert_array_equal(
+        display.validation_line_.get_ydata(), validated.validation_loss_curve_
+    )
+    assert display.validation_line_.get_color() == display.line_.get_color() == "C3"
+    assert display.line_.get_linewidth() == 3
+    (mark,) = display.best_marks_
+    best = validated.best_epoch_
+    assert mark.get_xdata() == [best]
+    assert mark.get_ydata() == [validated.validation_loss_curve_[best - 1]]
+    assert labels(display.ax_) == [
+        "net: training loss", "net: validation loss", f"net: best epoch ({best})",
+    ]  # fmt: skip
+
+
+def test_score_on_a_second_axis(validated):
+    display = LossCurveDisplay.from_estimator(validated, kind="both")
+    assert display.score_ax_ is not display.ax_
+    assert display.score_ax_.yaxis.get_label_position() == "right"
+    np.testing.assert_array_equal(display.score_line_.get_ydata(), validated.validation_scores_)
+    assert display.score_ax_.get_ylabel() == "Validation accuracy"
+    assert len(display.best_marks_) == 2
+    # One legend names all, on the axes that lie on top.
+    assert display.ax_.get_legend() is None
+    assert [label.split(" (")[0] for label in labels(display.score_ax_)] == [
+        "training loss", "validation loss", "best epoch", "validation accuracy",
+    ]  # fmt: skip
+
+
+def test_score_in_a_panel_of_its_own(validated):
+    _, (left, right) = plt.subplots(1, 2)
+    display = LossCurveDisplay.from_estimator(validated, kind="both", ax=left, score_ax=right)
+    assert display.score_line_.axes is right and display.line_.axes is left
+    assert len(labels(left)) == 3 and len(labels(right)) == 1
+
+
+@pytest.mark.parametrize(
+    "scoring, expected",
+    [(None, "R²"), ("neg_median_absolute_error", "neg median absolute error"),
+     ("loss", "score (negative loss)")],
+)  # fmt: skip
+def test_name_of_the_score(scoring, expected):
+    X, y = make_problem("regression")
+    regr = MLPRegressor(hidden_layer_sizes=5, max_iter=6, early_stopping=True, scoring=scoring).fit(
+        X, y
+    )
+    display = LossCurveDisplay.from_estimator(regr, kind="score")
+    assert display.ax_ is display.score_ax_ and display.line_ is None
+    assert display.ax_.get_ylabel() == f"Validation {expected}"
+
+
+def test_best_epoch_of_scikit_learn():
+    X, y = make_problem("multiclass", n_samples=200)
+    clf = THEIRS(9, max_iter=15, early_stopping=True, random_state=0).fit(X, y)
+    display = LossCurveDisplay.from_estimator(clf, kind="both")
+    assert clf.validation_scores_[display.best_epoch - 1] == clf.best_validation_score_
+    assert display.validation_line_ is None and len(display.best_marks_) == 2
+
+
+def test_lbfgs():
+    X, y = make_problem("multiclass")
+    with pytest.raises(AttributeError, match="MLPClassifier has no loss_curve_.*'lbfgs'.*'adam'"):
+        LossCurveDisplay.from_estimator(THEIRS(5, solver="lbfgs", max_iter=4).fit(X, y))
+    clf = MLPClassifier(5, solver="lbfgs", max_iter=4).fit(X, y)
+    assert LossCurveDisplay.from_estimator(clf).ax_.get_xlabel() == "Iteration"
+
+
+def test_shorter_validation_curves_are_of_the_last_epochs(validated):
+    """As after fits with warm_start of which only the last had validation data."""
+    display = LossCurveDisplay(
+        loss_curve=[5, 4, 3, 2, 1], validation_loss_curve=[3, 2], best_epoch=5
+    ).plot()
+    np.testing.assert_array_equal(display.validation_line_.get_xdata(), [4, 5])
+    assert [list(xy) for xy in display.best_marks_[0].get_data()] == [[5], [2]]
+
+
+def test_a_single_epoch_is_seen():
+    display = LossCurveDisplay(loss_curve=[1.0]).plot()
+    assert display.line_.get_marker() == "."
+
+
+def test_several_estimators(validated):
+    X, y = make_problem("multiclass")
+    other = MLPClassifier(3, max_iter=8, early_stopping=True, random_state=0).fit(X, y)
+    displays = LossCurveDisplay.from_estimators({"a": validated, "b": other}, kind="both")
+    a, b = displays["a"], displays["b"]
+    assert a.ax_ is b.ax_ and a.score_ax_ is b.score_ax_
+    assert len(a.figure_.axes) == 2
+    for display in (a, b):
+        assert display.line_.get_color() == display.score_line_.get_color()
+    assert a.line_.get_color() != b.line_.get_color()
+    assert labels(a.score_ax_) == [
+        "a", "b", "training loss", "validation loss", "validation accuracy", "best epoch",
+    ]  # fmt: skip
+
+
+def test_overlay_on_the_axes_of_another_display(validated):
+    first = LossCurveDisplay.from_estimator(validated, name="a")
+    second = LossCurveDisplay.from_estimator(validated, name="b", ax=first.ax_)
+    assert second.ax_ is first.ax_
+    assert len(labels(first.ax_)) == 6
+    assert len({line.get_color() for line in (first.line_, second.line_)}) == 2
+
+
+def test_no_scores(validated):
+    X, y = make_problem("multiclass")
+    plain = MLPClassifier(3, max_iter=3).fit(X, y)
+    with pytest.raises(ValueError, match="no validation scores.*early_stopping=True.*X_val"):
+        LossCurveDisplay.from_estimator(plain, kind="both")
+    with pytest.raises(ValueError, match="'plain' has no validation scores"):
+        LossCurveDisplay.from_estimators({"good": validated, "plain": plain}, kind="score")
+    assert plt.get_fignums() == []
+
+
+def test_bad_use_of_loss_curves(validated):
+    with pytest.raises(ValueError, match="kind is 'loss', 'score' or 'both', not 'losses'"):
+        LossCurveDisplay.from_estimator(validated, kind="losses")
+    with pytest.raises(ValueError, match="score_ax is for kind='both'"):
+        LossCurveDisplay.from_estimator(validated, score_ax=plt.figure().gca())
+    with pytest.raises(ValueError, match="estimators is empty"):
+        LossCurveDisplay.from_estimators({})
+    linear = LinearRegression().fit([[0.0], [1.0]], [0, 1])
+    with pytest.raises(AttributeError, match="LinearRegression has no loss_curve_.*MLPClassifier"):
+        LossCurveDisplay.from_estimator(linear)
+
+
+# ---- the network -----------------------------------------------------------------
+
+
+def test_weights_are_lines_and_biases_circles(validated):
+    display = NetworkDisplay.from_estimator(validated)
+    for lines, coefs in zip(display.lines_, validated.coefs_, strict=True):
+        assert sorted(lines.get_array()) == sorted(coefs.ravel())
+        widths = lines.get_linewidths()
+        assert widths[-1] == max(widths)  # The largest, drawn last.
+        assert np.abs(lines.get_array())[-1] == np.abs(coefs).max()
+    limits = {lines.get_clim() for lines in display.lines_}
+    ((low, high),) = limits
+    assert -low == high == max(np.abs(v).max() for v in validated.coefs_ + validated.intercepts_)
+    expected = matplotlib.colormaps["RdBu_r"]((validated.intercepts_[0] - low) / (high - low))
+    np.testing.assert_allclose(display.units_[1].get_facecolors(), expected, atol=0.01)
+
+
+def test_ends_of_lines():
+    """Each line leads from the unit of its row to that of its column."""
+    coefs = [np.array([[1.0, -2.0, 3.0], [-4.0, 5.0, -6.0]])]
+    display = NetworkDisplay(coefs=coefs, intercepts=[np.zeros(3)]).plot(colorbar=False)
+    assert display.colorbar_ is None
+    centres = [[path.vertices.mean(axis=0)[1] for path in u.get_paths()] for u in display.units_]
+    lines = display.lines_[0]
+    for segment, weight in zip(lines.get_segments(), lines.get_array(), strict=True):
+        ((i,), (j,)) = np.nonzero(coefs[0] == weight)
+        # The first unit is at the top.
+        expected = [sorted(centres[0])[-1 - i], sorted(centres[1])[-1 - j]]
+        np.testing.assert_allclose(segment[:, 1], expected, atol=0.05)
+
+
+def test_names_of_a_frame_through_a_pipeline():
+    pytest.importorskip("pandas")
+    iris = load_iris(as_frame=True)
+    species = iris.target_names[iris.target]
+    pipeline = in_pipeline(MLPClassifier((5, 4), max_iter=3), iris.data, species)
+    display = NetworkDisplay.from_estimator(pipeline)
+    assert display.feature_names == list(iris.data.columns)
+    assert display.output_names == list(iris.target_names)
+    written = texts(display.ax_)
+    assert written[:4] == ["input", "hidden 1", "hidden 2", "output"]
+    assert written[4:] == [*iris.data.columns, *iris.target_names]
+
+
+@pytest.mark.parametrize(
+    "problem, expected",
+    [("binary", ["1"]), ("multiclass", ["0", "1", "2", "3"]), ("regression", ["y"]),
+     ("multioutput", ["y0", "y1", "y2"])],
+)  # fmt: skip
+def test_names_of_outputs(problem, expected):
+    X, y = make_problem(problem)
+    estimator = estimator_for(problem, hidden_layer_sizes=3, max_iter=2)
+    display = NetworkDisplay.from_estimator(estimator.fit(X, y))
+    assert display.output_names == expected
+    assert display.feature_names == [f"x{i}" for i in range(7)]
+
+
+def test_names_given(on_images):
+    display = NetworkDisplay.from_estimator(on_images, output_names=["cat"])
+    assert "cat" in texts(display.ax_)
+    with pytest.raises(ValueError, match="feature_names has 2 names, but the network has 16"):
+        NetworkDisplay.from_estimator(on_images, feature_names=["a", "b"])
+
+
+def test_large_layers_are_elided(on_images):
+    display = NetworkDisplay.from_estimator(on_images, max_units=5)
+    assert [len(units.get_paths()) for units in display.units_] == [5, 5, 1]
+    written = texts(display.ax_)
+    assert {"input\n16 units", "hidden 1\n11 units", "output"} <= set(written)
+    assert written.count("⋮") == 2
+    assert [t for t in written if t.startswith("x")] == ["x0", "x1", "x2", "x14", "x15"]
+    drawn = on_images.coefs_[0][np.ix_([0, 1, 2, 14, 15], [0, 1, 2, 9, 10])]
+    assert sorted(display.lines_[0].get_array()) == sorted(drawn.ravel())
+    assert len(NetworkDisplay.from_estimator(on_images, max_units=16).units_[0].get_paths()) == 16
+    with pytest.raises(ValueError, match="max_units is at least 2, not 1"):
+        NetworkDisplay.from_estimator(on_images, max_units=1)
+
+
+@pytest.mark.parametrize("Linear", [Perceptron, LogisticRegression])
+def test_linear_models(Linear):
+    X, y = make_problem("multiclass")
+    model = Linear(max_iter=50).fit(X, y)
+    display = NetworkDisplay.from_estimator(model)
+    np.testing.assert_array_equal(display.coefs[0], model.coef_.T)
+    assert display.output_names == ["0", "1", "2", "3"]
+    assert WeightsDisplay.from_estimator(model, image_shape=(7, 1)).weights.shape == (4, 7)
+
+
+def test_neither_network_nor_linear():
+    X, y = make_problem("multiclass")
+    for Display in (NetworkDisplay, WeightsDisplay):
+        with pytest.raises(AttributeError, match="StandardScaler has neither coefs_ nor coef_"):
+            Display.from_estimator(StandardScaler().fit(X))
+
+
+# ---- first-layer weights ---------------------------------------------------------
+
+
+def test_images_of_weights(on_images):
+    display = WeightsDisplay.from_estimator(on_images, n_columns=4)
+    mosaic = np.ma.filled(display.image_.get_array(), np.nan)
+    assert mosaic.shape == (3 * 4 + 2, 4 * 4 + 3)
+    for unit in range(11):
+        row, column = 5 * (unit // 4), 5 * (unit % 4)
+        image = mosaic[row : row + 4, column : column + 4]
+        np.testing.assert_array_equal(image, on_images.coefs_[0][:, unit].reshape(4, 4))
+    assert np.isnan(mosaic).sum() == mosaic.size - 11 * 16
+    limit = np.abs(on_images.coefs_[0]).max()
+    assert display.image_.get_clim() == (-limit, limit)
+    assert WeightsDisplay.from_estimator(on_images, vmax=2.0).image_.get_clim() == (-limit, 2.0)
+
+
+def test_which_units(on_images):
+    norms = np.linalg.norm(on_images.coefs_[0], axis=0)
+    display = WeightsDisplay.from_estimator(on_images, units=3)
+    assert list(display.units) == [0, 1, 2]
+    display = WeightsDisplay.from_estimator(on_images, units=3, largest=True, number=True)
+    assert list(display.units) == list(np.argsort(-norms)[:3])
+    assert texts(display.ax_) == [str(unit) for unit in display.units]
+    display = WeightsDisplay.from_estimator(on_images, units=[7, -1])
+    assert list(display.units) == [7, 10]
+    np.testing.assert_array_equal(display.weights, on_images.coefs_[0].T[[7, 10]])
+
+
+def test_colour_images():
+    X, y = make_problem("binary", n_features=18)
+    clf = MLPClassifier(2, max_iter=3, random_state=0).fit(X, y)
+    display = WeightsDisplay.from_estimator(clf, image_shape=(2, 3, 3), n_columns=1)
+    image = np.ma.filled(display.image_.get_array(), np.nan)[:2]
+    limit = np.abs(clf.coefs_[0]).max()
+    weights = clf.coefs_[0][:, 0].reshape(2, 3, 3)
+    np.testing.assert_allclose(image, 0.5 + weights / (2 * limit))
+    assert display.colorbar_ is None
+    display.figure_.canvas.draw()
+
+
+def test_bad_use_of_weights(validated, on_images):
+    with pytest.raises(ValueError, match="7 features cannot be guessed.*Pass image_shape="):
+        WeightsDisplay.from_estimator(validated)
+    for shape in ((4, 5), (16,), (2, 2, 4)):
+        with pytest.raises(ValueError, match=r"image_shape=.* does not fit 16 features"):
+            WeightsDisplay.from_estimator(on_images, image_shape=shape)
+    with pytest.raises(ValueError, match="numbers that the 11 units do not have"):
+        WeightsDisplay.from_estimator(on_images, units=[0, 11])
+    with pytest.raises(ValueError, match="units=0: at least one"):
+        WeightsDisplay.from_estimator(on_images, units=0)
+    with pytest.raises(ValueError, match="a number of units or a list of them"):
+        WeightsDisplay.from_estimator(on_images, units=[0.5])
