@@ -24,7 +24,7 @@ _said = set()
 
 
 def warn_unscaled(model, X, y):
-    """Warn, once in a process, if the scale of X, or of a regressor's y, is far from what networks begin at.
+    """Warn, once in a process, if X or a regressor's y is far from the scale networks begin at.
 
     Parameters
     ----------

@@ -89,7 +89,8 @@ class ImageAugmenter(TransformerMixin, BaseEstimator):
     in 10,000, at the edges to one in 400.
 
     Numbers of an image have to be of one kind, such as brightness: scale them all alike
-    (``X / 255``), not feature by feature.
+    (``X / 255``), not feature by feature. A step of a Pipeline would change the images of
+    predictions, too: this belongs in the estimator's ``augment``.
 
     References
     ----------

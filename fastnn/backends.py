@@ -5,7 +5,6 @@ This is the only module that asks which device is wanted.
 
 from typing import Protocol
 
-
 DEVICES = ("cpu",)
 
 
@@ -55,10 +54,11 @@ class Backend(Protocol):
     def objective(self, network, data, *, alpha, dtype, rows=None):
         """A callable: params (n_params,) -> loss, gradient (n_params,), of the data or its rows."""
 
-    def evaluate(self, network, params, data, rows=None):
-        """Outputs (n_rows, n_outputs) for the data, or its ``rows``, and losses (n_rows,), float64.
+    def evaluation(self, network, data, *, dtype, rows=None):
+        """A callable: params (n_params,) -> outputs (n_rows, n_outputs), losses (n_rows,).
 
-        The losses have no penalty, and no weights.
+        Of the data or its rows. The outputs are overwritten by the next call; the losses,
+        float64, have no penalty and no weights.
         """
 
     def forward(self, network, params, X, *, rows=None, link=True, kept=None):
@@ -95,8 +95,8 @@ def get_backend(device="cpu", n_jobs=None):
     -------
     backend : Backend
     """
-    if device != "cpu":
-        raise ValueError(f"device must be 'cpu', got {device!r}.")
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {DEVICES}, got {device!r}.")
     # Imported when it is asked for: Numba takes a while.
     from fastnn.kernels.cpu import CpuBackend
 

@@ -204,16 +204,16 @@ dtype : {'auto', 'float32', 'float64'}, default='auto'
     Precision of the weights and of all computation. 'auto' follows X, as
     scikit-learn does: float32 for float32 X, otherwise float64; and for
     solver='lbfgs' always float64. With 'float32', X of float64 is not
-    converted as a whole: its mini-batches are.
+    converted as a whole: its mini-batches are. At its default, what `config_context` says.
 
 device : {'cpu'} or None, default=None
     Where to compute. None: as `config_context` says, by default on the CPU.
 
 n_jobs : int or None, default=None
     The most threads for this estimator. None: as `config_context` says, by default as many as
-    Numba would use. -1: all
-    processors, -2: all but one, and so on. One does the work where it is small, or
-    where it is faster by measurement. The result does not depend on the threads."""
+    Numba would use. -1: all processors, -2: all but one, and so on. One does the work
+    where it is small, or where it is faster by measurement. The result does not depend
+    on the threads."""
 
 ATTRIBUTES = """\
 loss_ : float

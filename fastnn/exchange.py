@@ -10,7 +10,7 @@ import numpy as np
 import sklearn
 from scipy import sparse
 from sklearn.base import ClassifierMixin
-from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.neural_network import _multilayer_perceptron
 from sklearn.neural_network._base import ACTIVATIONS as THEIR_ACTIVATIONS
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 from sklearn.preprocessing import LabelBinarizer
@@ -49,7 +49,9 @@ NOT_OF_STEPS = {"n_jobs", "device", "dtype", "weight_init", "scoring", "max_time
 
 def counterpart(cls):
     """scikit-learn's class for one of our estimators."""
-    return MLPClassifier if issubclass(cls, ClassifierMixin) else MLPRegressor
+    # Of the module that defines them, whose names stay when others are patched to mean ours.
+    name = "MLPClassifier" if issubclass(cls, ClassifierMixin) else "MLPRegressor"
+    return getattr(_multilayer_perceptron, name)
 
 
 def deep_copies(values):
@@ -249,7 +251,7 @@ def _their_activation(model, names):
 
 def _their_loss(model, cls, out_activation):
     """The loss, as a dict of parameters, that has this output activation; or ValueError."""
-    if cls is MLPClassifier:
+    if issubclass(cls, ClassifierMixin):
         if out_activation == "identity":
             raise ValueError(
                 "scikit-learn's MLPClassifier has no loss='hinge': its outputs are probabilities, "
@@ -404,8 +406,8 @@ def _wrong_model(cls, theirs, model):
     """What to say where a model is not of the class that was expected."""
     given = f"{type(model).__module__.split('.')[0]}'s {type(model).__name__}"
     message = f"{cls.__name__}.from_sklearn takes scikit-learn's {theirs.__name__}, got {given}."
-    if isinstance(model, (MLPClassifier, MLPRegressor)):
-        other = "MLPClassifier" if isinstance(model, MLPClassifier) else "MLPRegressor"
+    if isinstance(model, _multilayer_perceptron.BaseMultilayerPerceptron):
+        other = "MLPClassifier" if isinstance(model, ClassifierMixin) else "MLPRegressor"
         return f"{message} Use {other}.from_sklearn."
     if isinstance(model, ExchangeMixin):
         return f"{message} It is an estimator of this package already."
@@ -423,7 +425,7 @@ def _set_our_network(result, model):
         )
     result.coefs_, result.intercepts_ = model.coefs_, model.intercepts_
     network, weights = result._fitted_network()
-    if isinstance(model, MLPRegressor):
+    if not isinstance(model, ClassifierMixin):
         # As it was fitted, which need not be what its parameter says now.
         network = replace(network, loss=REGRESSION_LOSSES[model.out_activation_])
     result._set_network(network, weights)

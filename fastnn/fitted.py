@@ -142,8 +142,8 @@ class FittedNetworkMixin:
             config.effective("device", self.device), config.effective("n_jobs", self.n_jobs)
         )
 
-    def _forward(self, X, link=True):
-        """Outputs (n_samples, n_outputs); raw predictions with ``link=False``."""
+    def _prediction_inputs(self, X):
+        """The network that predicts, its parameters, X validated, and what the backend keeps."""
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
         network, params = self._fitted_network()
@@ -162,4 +162,9 @@ class FittedNetworkMixin:
                 # In the place that kept predictions read from.
                 self._folded[...] = params
                 params = self._folded
+        return network, params, X, kept
+
+    def _forward(self, X, link=True):
+        """Outputs (n_samples, n_outputs); raw predictions with ``link=False``."""
+        network, params, X, kept = self._prediction_inputs(X)
         return self._backend().forward(network, params, X, link=link, kept=kept)

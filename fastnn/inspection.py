@@ -4,10 +4,6 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils.validation import check_is_fitted
-
-from fastnn.registration import check_known
-from fastnn.validation import check_prediction_data, check_representable
 
 # Derivatives of the output activations, functions of their output.
 LINK_GRADIENTS = {
@@ -174,28 +170,6 @@ class InspectionMixin:
         else:
             index = _index_of_class(target, labels.classes)
         return (0, 2 * index - 1) if labels.kind == "binary" else (index, 1)
-
-    def _prediction_inputs(self, X):
-        """The network that predicts, its parameters, X validated, and what the backend keeps."""
-        if not hasattr(self, "coefs_"):
-            check_is_fitted(self)
-        network, params = self._fitted_network()
-        X = check_prediction_data(self, X)
-        if X.shape[1] != network.layer_units[0]:
-            raise ValueError(
-                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{network.layer_units[0]} features as input, the rows of coefs_[0]."
-            )
-        check_representable(X, params.dtype, "X")
-        check_known(network.activations, network.loss)
-        kept = self._kept if params is vars(self).get("_params") else None
-        if network.batch_norm:
-            network, params = network.folded(params)
-            if kept is not None:
-                # In the place that kept predictions read from.
-                self._folded[...] = params
-                params = self._folded
-        return network, params, X, kept
 
 
 def _check_int(value, name):

@@ -66,7 +66,8 @@ class ValidationSet:
     rows: np.ndarray | None = None
 
     def __post_init__(self):
-        self.backend = self.model._backend()
+        # Made when it is first needed, as it may compile.
+        self.evaluation = None
         self.scorer = None
         if callable(self.model.scoring) or self.model.scoring not in (None, "loss"):
             self.scorer = check_scoring(self.model, self.model.scoring)
@@ -80,7 +81,11 @@ class ValidationSet:
     def evaluate(self, params):
         """Score and loss of the network with these parameters; NaN where undefined."""
         network, folded = self.network.folded(params)
-        outputs, losses = self.backend.evaluate(network, folded, self.data, rows=self.rows)
+        if self.evaluation is None:
+            self.evaluation = self.model._backend().evaluation(
+                network, self.data, dtype=params.dtype, rows=self.rows
+            )
+        outputs, losses = self.evaluation(folded)
         loss = _mean(losses, self.loss_weight)
         if not np.isfinite(outputs).all():
             return np.nan, loss

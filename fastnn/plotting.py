@@ -184,7 +184,9 @@ class LossCurveDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimators")
         import matplotlib.pyplot as plt
+        from matplotlib.lines import Line2D
 
+        kwargs = normalized(kwargs, Line2D)
         displays = {name: cls._of(estimator, name) for name, estimator in estimators.items()}
         if not displays:
             raise ValueError("There are no estimators to draw: estimators is empty.")
@@ -196,6 +198,10 @@ class LossCurveDisplay:
             ax, score_ax = display.ax_, display.score_ax_ if kind == "both" else None
         for axes, sources in display._legends():
             _shared_legend(axes, sources, displays.values())
+        for drawn in {display.ax_, display.score_ax_} - {None}:
+            drawn.set_xlabel(_steps(displays.values()).capitalize())
+        if kind != "loss" and len({display.score_name for display in displays.values()}) > 1:
+            display.score_ax_.set_ylabel("Validation score")
         return displays
 
     @classmethod
@@ -268,9 +274,12 @@ class LossCurveDisplay:
         """
         self._check_kind(kind, score_ax)
         self.ax_, self.figure_ = figure_axes(self, ax)
+        from matplotlib.lines import Line2D
+
         self.name = self.name if name is None else name
         self.line_ = self.validation_line_ = self.score_line_ = self.score_ax_ = None
         self.best_marks_ = []
+        kwargs = normalized(kwargs, Line2D)
         if kind != "score":
             self._plot_loss(kwargs)
         if kind != "loss":
@@ -304,13 +313,12 @@ class LossCurveDisplay:
 
     def _draw(self, axes, values, label, style, kwargs):
         """One curve, against the epochs; a shorter one ends where the training loss does."""
-        from matplotlib.lines import Line2D
         from matplotlib.ticker import MaxNLocator
 
         default = {"label": self._label(label), "linestyle": style}
         if len(values) == 1:
             default["marker"] = "."  # A line of one point would not be seen.
-        kwargs = default | normalized(kwargs, Line2D)
+        kwargs = default | kwargs
         end = max(len(self.loss_curve), len(values))
         (line,) = axes.plot(range(end - len(values) + 1, end + 1), values, **kwargs)
         axes.set_xlabel(self.step_name.capitalize())
@@ -362,6 +370,11 @@ def _legend_place(sources):
     return "center right" if len(sources) > 1 else "best"
 
 
+def _steps(displays):
+    """What the x axis of several displays counts."""
+    return " or ".join(sorted({display.step_name for display in displays}))
+
+
 def _shared_legend(axes, sources, displays):
     """A legend that names each network by its colour, and each curve by its style."""
     from matplotlib.lines import Line2D
@@ -378,6 +391,6 @@ def _shared_legend(axes, sources, displays):
     if marks:
         best = Line2D([], [])
         best.update_from(marks[0])
-        best.set(markeredgecolor="0.35", label=f"best {display.step_name}")
+        best.set(markeredgecolor="0.35", label=f"best {_steps(displays)}")
         styles["best"] = best
     axes.legend(handles=[*names, *styles.values()], loc=_legend_place(sources))

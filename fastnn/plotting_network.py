@@ -460,6 +460,8 @@ class WeightsDisplay:
             weights = 0.5 + weights / (2 * limit)
         n_columns = ceil(sqrt(len(weights))) if n_columns is None else n_columns
         mosaic, corners = _mosaic(weights.reshape(-1, *shape), n_columns, 0.3 * number)
+        if in_color:
+            mosaic = np.nan_to_num(mosaic, nan=1.0)  # No colour map makes NaN transparent.
         defaults = {} if in_color else {"cmap": DIVERGING, "vmin": -limit, "vmax": limit}
         self.image_ = self.ax_.imshow(mosaic, **{"interpolation": "nearest"} | defaults | kwargs)
         self.ax_.set_axis_off()

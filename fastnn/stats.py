@@ -15,7 +15,7 @@ from time import perf_counter
 from sklearn.utils.validation import _num_samples
 
 VARIABLE = "FASTNN_STATS"
-# Numbers of rows that differ by less are those of folds of one cross-validation.
+# Numbers of rows that differ by this part of them, and one, are those of folds of one data set.
 SAME_ROWS = 0.02
 COLUMNS = ("estimator", "rows x features", "layers", "fits", "iterations", "seconds")
 
@@ -67,7 +67,7 @@ def groups(entries):
         *what, rows = key(entry)
         if found:
             *last_what, first_rows = key(found[-1][0])
-            if what == last_what and rows <= first_rows * (1 + SAME_ROWS):
+            if what == last_what and rows <= first_rows * (1 + SAME_ROWS) + 1:
                 found[-1].append(entry)
                 continue
         found.append([entry])

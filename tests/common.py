@@ -29,10 +29,14 @@ PROBLEMS = ("binary", "multiclass", "multilabel", "regression", "poisson", "mult
 CLASSIFICATION = ("binary", "multiclass", "multilabel")
 
 
+def has_sklearn(version):
+    """Whether scikit-learn is of this version or newer."""
+    return parse_version(sklearn.__version__) >= parse_version(version)
+
+
 def needs_sklearn(version):
     """A mark: what the test compares with, or relies on, is in scikit-learn since `version`."""
-    too_old = parse_version(sklearn.__version__) < parse_version(version)
-    return pytest.mark.skipif(too_old, reason=f"needs scikit-learn {version}")
+    return pytest.mark.skipif(not has_sklearn(version), reason=f"needs scikit-learn {version}")
 
 
 # Those that scikit-learn's estimators solve, too, and weighted samples where they take them.

@@ -1,8 +1,13 @@
 """Settings that hold for every test module."""
 
+import os
+
 import pytest
 import sklearn
 from hypothesis import HealthCheck, settings
+
+# Pictures are drawn, not shown.
+os.environ.setdefault("MPLBACKEND", "Agg")
 
 # The same examples on every run, and no deadline: a first call may compile.
 settings.register_profile(

@@ -450,10 +450,14 @@ class ReferenceBackend:
 
         return evaluate
 
-    def evaluate(self, network, params, data, rows=None):
-        z = self.forward(network, params, data.X, rows=rows, link=False)
-        y = targets_of(network, data.y if rows is None else data.y[rows], params.dtype)
-        return OUTPUT_ACTIVATIONS[network.out_activation](z), loss_of_rows(network, y, z)
+    def evaluation(self, network, data, *, dtype, rows=None):
+        y = targets_of(network, data.y if rows is None else data.y[rows], dtype)
+
+        def evaluate(params):
+            z = self.forward(network, params, data.X, rows=rows, link=False)
+            return OUTPUT_ACTIVATIONS[network.out_activation](z), loss_of_rows(network, y, z)
+
+        return evaluate
 
     def forward(self, network, params, X, *, rows=None, link=True, kept=None):
         self.calls.append("forward")

@@ -16,7 +16,7 @@ from fastnn.kernels.losses import CLASSIFIER_LOSSES
 from fastnn.kernels.optimizers import SOLVERS
 from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import regression_losses
-from fastnn.training import EPOCH_SCHEDULES, STEP_SCHEDULES
+from fastnn.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES
 from test_backends import train
 
 FEATURES = {

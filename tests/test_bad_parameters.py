@@ -13,6 +13,7 @@ from common import (
     estimator_for,
     left_as_it_was,
     make_problem,
+    needs_sklearn,
     scikit_learn_twin,
 )
 
@@ -145,7 +146,7 @@ def test_impossible_sequence(name, value, says, problem):
         model.set_params(**{name: good})
 
 
-@pytest.mark.parametrize("fraction", [0, 0.01, 0.99])
+@pytest.mark.parametrize("fraction", [0, pytest.param(0.01, marks=needs_sklearn("1.7")), 0.99])
 @both_kinds
 def test_impossible_validation_fraction(fraction, problem):
     X, y = make_problem(problem)

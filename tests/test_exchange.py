@@ -383,6 +383,15 @@ def test_pickles_do_not_need_this_package():
     assert_same_predictions(pickle.loads(pickle.dumps(again)), ours, X, tolerance=0)
 
 
+def test_while_scikit_learns_names_mean_ours():
+    ours, X, _ = fitted("regression")
+    with fastnn.patch_sklearn():
+        theirs = ours.to_sklearn()
+        assert_same_predictions(pickle.loads(pickle.dumps(theirs)), ours, X)
+        assert_same_predictions(fastnn.MLPRegressor.from_sklearn(theirs), ours, X)
+    assert type(theirs) is sklearn.neural_network.MLPRegressor
+
+
 def test_no_memory_is_shared():
     ours, X, y = fitted("regression", random_state=np.random.RandomState(0))
     theirs = ours.to_sklearn()

@@ -393,8 +393,9 @@ def messages(estimator, *args, **kwargs):
         dict(max_iter=2),
         dict(max_iter=2, batch_size=500),
         dict(max_iter=500, tol=0.5, n_iter_no_change=1),
-        dict(solver="lbfgs", max_iter=2, random_state=0),
-        dict(solver="lbfgs", max_fun=3, random_state=0),
+        # Before 1.7 it warns in other words, and SciPy of the options that it is given.
+        pytest.param(dict(solver="lbfgs", max_iter=2, random_state=0), marks=needs_sklearn("1.7")),
+        pytest.param(dict(solver="lbfgs", max_fun=3, random_state=0), marks=needs_sklearn("1.7")),
     ],
 )
 @pytest.mark.parametrize("column", [False, True], ids=["1d", "column"])

@@ -255,6 +255,19 @@ def test_several_estimators(validated):
     ]  # fmt: skip
 
 
+def test_several_of_different_kinds(validated):
+    X, y = make_problem("regression")
+    params = {"hidden_layer_sizes": 3, "max_iter": 5, "early_stopping": True}
+    regr = MLPRegressor(**params).fit(X, y)
+    displays = LossCurveDisplay.from_estimators({"a": validated, "b": regr}, kind="score", c="k")
+    axes = displays["b"].ax_
+    assert axes.get_ylabel() == "Validation score"
+    assert displays["a"].score_line_.get_color() == "k"
+    lbfgs = MLPRegressor(hidden_layer_sizes=3, solver="lbfgs", max_iter=5).fit(X, y)
+    displays = LossCurveDisplay.from_estimators({"a": validated, "b": lbfgs})
+    assert displays["b"].ax_.get_xlabel() == "Epoch or iteration"
+
+
 def test_overlay_on_the_axes_of_another_display(validated):
     first = LossCurveDisplay.from_estimator(validated, name="a")
     second = LossCurveDisplay.from_estimator(validated, name="b", ax=first.ax_)

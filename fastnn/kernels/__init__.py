@@ -21,6 +21,8 @@
   step, and augmentation of images to both; and that by itself.
 - ``passes``: the buffers of a pass through the network, and the chains that all plans share.
 - ``prediction``: the forward pass; small predictions keep their plan for the next.
+- ``evaluation``: outputs and losses of a validation set, after each epoch.
+- ``inspection``: a hidden layer's activations, and gradients with respect to the inputs.
 - ``trainer``: the plan of a step of training.
 - ``cpu``: the CPU backend, and the plan for full-batch gradients.
 - ``perceptron``: Rosenblatt's rule, one sample at a time, and its sums.

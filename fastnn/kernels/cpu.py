@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastnn.kernels import catalog, evaluation, inspection, prediction, threads, units
+from fastnn.kernels import catalog, inspection, prediction, threads, units
+from fastnn.kernels.evaluation import Evaluation
 from fastnn.kernels.passes import Pass, cast, chunk_rows
 from fastnn.kernels.trainer import Trainer
 
@@ -86,9 +87,10 @@ class CpuBackend:
             network, data, alpha=alpha, dtype=dtype, n_threads=self.n_threads, order=rows
         )
 
-    def evaluate(self, network, params, data, rows=None):
-        raw = self.forward(network, params, data.X, rows=rows, link=False)
-        return evaluation.evaluate(network, raw, data.y if rows is None else data.y[rows])
+    def evaluation(self, network, data, *, dtype, rows=None):
+        if rows is not None:
+            rows = np.ascontiguousarray(rows, dtype=np.int64)
+        return Evaluation(network, data, dtype, order=rows, n_threads=self.n_threads)
 
     def forward(self, network, params, X, *, rows=None, link=True, kept=None):
         if rows is not None:

@@ -1,52 +1,65 @@
-"""Outputs and the rows' losses from raw predictions, by the units that training has."""
+"""How a network does on some data, again and again: outputs, and the rows' losses.
+
+The forward pass of predictions, then the losses by the unit that training has. What both need is
+made once; every call brings other parameters.
+"""
 
 import numpy as np
 
 from fastnn.kernels import catalog
 from fastnn.kernels.losses import LOSSES
-from fastnn.kernels.passes import chunk_rows
+from fastnn.kernels.passes import Pass, chunk_rows
 from fastnn.kernels.plan import Plan
+from fastnn.kernels.prediction import add_forward
 
 
-def evaluate(network, raw, y):
-    """Outputs (n, n_outputs) of raw predictions, in their place, and losses (n,) against y.
+class Evaluation:
+    """Outputs and losses of data, or its rows in an order; see `fastnn.backends.Backend`."""
 
-    y is (n, n_targets); a row's loss is of all its outputs, or their mean where the loss says so.
-    """
-    n = len(raw)
-    chunk = min(n, chunk_rows(network))
-    z = np.zeros((chunk, raw.shape[1]), raw.dtype)  # (chunk, n_outputs)
-    outputs, deltas = np.zeros_like(z), np.zeros_like(z)
-    targets = np.zeros((chunk, y.shape[1]), raw.dtype)  # (chunk, n_targets)
-    row_loss = np.zeros(chunk)  # (chunk,)
-    plan = _plan(network, z, targets, deltas, row_loss, outputs)
-    losses = np.empty(n)  # (n,)
-    for start in range(0, n, chunk):
-        rows = slice(start, min(start + chunk, n))
-        size = rows.stop - rows.start
-        z[:size] = outputs[:size] = raw[rows]
-        targets[:size] = y[rows]
-        plan.run(size, size, (0, 1))
-        losses[rows], raw[rows] = row_loss[:size], outputs[:size]
-    if LOSSES[network.loss].mean_over_outputs:
-        losses /= raw.shape[1]
-    return raw, losses
-
-
-def _plan(network, z, targets, deltas, row_loss, outputs):
-    """The losses and the output activation of one chunk."""
-    plan, precision = Plan(), z.dtype.name
-    chunk, n_outputs = z.shape
-    plan.group()
-    plan.chain(tasks=1)
-    plan.add(
-        catalog.output_unit(precision, network.loss), z_at=z, y_at=targets,
-        n_targets=targets.shape[1], delta_at=deltas, n=n_outputs, weights_at=None,
-        parameter_at=np.array([network.loss_parameter]), row_loss_at=row_loss, block=chunk,
-    )  # fmt: skip
-    if network.out_activation != "identity":
-        plan.add(
-            catalog.link_unit(precision, network.loss), z_at=outputs, n=n_outputs, moving=False,
-            block=chunk,
+    def __init__(self, network, data, dtype, *, order, n_threads):
+        self.network, self.order = network, order
+        self.params = np.zeros(network.n_params, dtype)  # (n_params,)
+        y = data.y if order is None else data.y[order]
+        self.n_rows = len(y)
+        shape = (self.n_rows, network.layer_units[-1])
+        self.raw, self.outputs = np.zeros(shape, dtype), np.zeros(shape, dtype)  # (n, n_outputs)
+        self.row_loss = np.zeros(self.n_rows)  # (n,)
+        self.chunk = min(self.n_rows, chunk_rows(network))
+        shared = Pass(
+            network, self.params, data.X, self.chunk, ordered=order is not None,
+            n_threads=n_threads, backward=False, out=self.raw,
         )  # fmt: skip
-    return plan.compile()
+        add_forward(shared, link=False)
+        self.preparation, self.pace = shared.preparation(), shared.pace()
+        self.losses = self._plan_losses(np.ascontiguousarray(y, dtype=dtype))
+
+    def _plan_losses(self, targets):
+        """The losses and the output activation of all rows, as one mini-batch."""
+        network, plan, precision = self.network, Plan(), self.params.dtype.name
+        n_outputs = network.layer_units[-1]
+        plan.group()
+        plan.chain(row_block=self.chunk)
+        if network.out_activation != "identity":
+            plan.add(
+                catalog.link_unit(precision, network.loss), z_at=self.outputs, n=n_outputs,
+                moving=False, block=self.chunk,
+            )  # fmt: skip
+        plan.add(
+            catalog.output_unit(precision, network.loss), z_at=self.raw, y_at=targets,
+            n_targets=targets.shape[1], delta_at=np.zeros_like(self.raw), n=n_outputs,
+            weights_at=None, parameter_at=np.array([network.loss_parameter]),
+            row_loss_at=self.row_loss, block=self.chunk,
+        )  # fmt: skip
+        return plan.compile()
+
+    def __call__(self, params):
+        """Outputs (n, n_outputs), overwritten by the next call, and losses (n,), at ``params``."""
+        self.params[...] = params
+        self.preparation.run(1, 1, (0, 1), self.pace.team)
+        self.pace.run(self.n_rows, self.chunk, self.order)
+        # The losses leave something else in the raw predictions.
+        self.outputs[...] = self.raw
+        self.losses.run(self.n_rows, self.n_rows, (0, 1))
+        if LOSSES[self.network.loss].mean_over_outputs:
+            return self.outputs, self.row_loss / self.outputs.shape[1]
+        return self.outputs, self.row_loss.copy()
