@@ -1,8 +1,8 @@
 """Small problems that a perceptron cannot solve, and a curve: what networks make of them.
 
-    python examples/decision_boundaries.py    # saves decision_boundaries.png; needs fastnn[plot]
+    python examples/decision_boundaries.py    # needs the extra "plot"
 
-XOR, circles and spirals by one classifier each, with the regions of its classes; and a wavy
+Saves decision_boundaries.png. XOR, circles and spirals by one classifier each, with the regions of its classes; and a wavy
 function on the unit square by one hidden layer, with its error.
 """
 

@@ -1,6 +1,6 @@
 """Looking inside networks: loss curves with validation, a whole small network, learned weights.
 
-    python examples/looking_inside.py [folder]    # needs fastnn[plot]; default: pictures, beside it
+    python examples/looking_inside.py [folder]    # needs the extra "plot"; default: pictures
 
 Saves loss_curves.png (three solvers on scikit-learn's digits, with a validation set), network.png
 (a network for two moons and what it makes of the plane) and first_layer.png (what the hidden units

@@ -1,6 +1,8 @@
 """Where a network looks: the gradient of a digit's raw output, pixel by pixel.
 
-    python examples/saliency.py    # saves pictures/saliency.png beside it; needs fastnn[plot]
+    python examples/saliency.py [folder]    # needs the extra "plot"
+
+Saves saliency.png, by default in examples/pictures.
 
 One test image of each of scikit-learn's digits. Under it what `input_gradient` gives for the
 class that is predicted, red where more ink would speak for it and blue where against; and the same
@@ -8,16 +10,15 @@ for the class that comes second. Pixels that seldom have ink may stand out: wher
 told the classes apart. After Simonyan et al. (2014), arXiv:1312.6034.
 """
 
+import sys
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from fastnn import MLPClassifier
-
-PICTURE = Path(__file__).parent / "pictures" / "saliency.png"
 
 
 def fit():
@@ -39,11 +40,12 @@ def show_gradient(axes, model, image, digit):
     axes.set_title(f"for a {digit}", fontsize=9)
 
 
-def main():
+def main(folder):
     model, X, y = fit()
     print(f"accuracy {model.score(X, y):.3f}")
     predicted, probabilities = model.predict(X), model.predict_proba(X)
-    figure, panels = plt.subplots(3, 10, figsize=(12, 4.2), layout="constrained")
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    panels = figure.subplots(3, 10)
     for digit, column in enumerate(panels.T):
         one = np.flatnonzero((y == digit) & (predicted == digit))[0]
         second = probabilities[one].argsort()[-2]
@@ -56,9 +58,10 @@ def main():
     for axes in panels.flat:
         axes.set_xticks([])
         axes.set_yticks([])
-    PICTURE.parent.mkdir(exist_ok=True)
-    figure.savefig(PICTURE, dpi=100)
+    path = Path(folder) / "saliency.png"
+    figure.savefig(path, dpi=100)
+    print(f"wrote {path}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "pictures")

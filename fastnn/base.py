@@ -29,7 +29,7 @@ from fastnn.parameters import (
     check_weight_init,
     warn_ignored_parameters,
 )
-from fastnn.schedules import Schedule
+from fastnn.schedules import Schedule, has_planned_end
 from fastnn.stopping import NoCallbacks, Progress, Watch
 from fastnn.training import LBFGSFit, StochasticFit, digest
 from fastnn.validation import (
@@ -351,7 +351,7 @@ class BaseMultilayerPerceptron(
     def _warn_outcome(self, outcome):
         if outcome == "interrupted":
             warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
-        elif outcome == "max_iter":
+        elif outcome == "max_iter" and not has_planned_end(self.learning_rate):
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
                 "reached and the optimization hasn't converged yet.",

@@ -59,8 +59,9 @@ default='constant'
       factor of ``learning_rate_init`` for a step. It is called once a step; to pickle
       the estimator it has to be a function that pickle knows.
 
-    In ``partial_fit`` each call is one of the ``max_iter`` epochs. Not used with
-    solver='lbfgs'.
+    The last three are made for all of ``max_iter`` epochs: to come to their end is no
+    ConvergenceWarning. In ``partial_fit`` each call is one of the ``max_iter`` epochs. Not used
+    with solver='lbfgs'.
 
 learning_rate_init : float, default=0.001
     The initial learning rate, the size of the steps. Not used with

@@ -40,6 +40,11 @@ STEP_SCHEDULES = {"cosine": fall, "one_cycle": one_cycle}
 EPOCH_SCHEDULES = ("constant", "invscaling", "adaptive")
 
 
+def has_planned_end(kind):
+    """Whether a schedule is made for all epochs, so that to come to the last is no failure."""
+    return callable(kind) or kind in STEP_SCHEDULES
+
+
 @dataclass(frozen=True)
 class Schedule:
     """A learning-rate schedule.

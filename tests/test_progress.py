@@ -181,9 +181,14 @@ def test_fit_with_verbose_1_says_why_it_stopped(capsys):
 
 # ---- a terminal ------------------------------------------------------------------------
 
-REPORT = """
-import sys, threading, time, warnings
-from fastnn import progress
+# The module alone: the whole package takes a second to import.
+REPORT = f"""
+import importlib.util, sys, threading, time
+spec = importlib.util.spec_from_file_location("progress", {progress.__file__!r})
+progress = sys.modules["progress"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(progress)
+"""
+REPORT += """
 progress._RichDisplay.interval = 0.0
 def run(n=4, error=None, max_epochs=8, **more):
     report = progress.make_report(1, max_epochs=max_epochs, n_samples=100, **more)

@@ -1,0 +1,41 @@
+"""The examples run; the long ones, and those that need MNIST, are not here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common import child_environment
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+# What follows the name on the command line, and words of what is printed.
+RUNS = {
+    "drop_in.py": ([], ""),
+    "regression.py": ([], ""),
+    "validation.py": ([], "balanced accuracy"),
+    "looking_inside.py": (["."], "network.png"),
+    "saliency.py": (["."], "saliency.png"),
+    "patched.py": ([], "test accuracy"),
+}
+NEEDS = {"callbacks.py": "sklearn.callback", "onnx_export.py": "skl2onnx"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*RUNS, *NEEDS])
+def test_example(name, tmp_path):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    arguments, words = RUNS.get(name, ([], ""))
+    module = ["-m", "fastnn", "--stats"] if name == "patched.py" else []
+    process = subprocess.run(
+        [sys.executable, *module, EXAMPLES / name, *arguments],
+        env=child_environment(MPLBACKEND="Agg"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout and words in process.stdout
+    assert "Warning" not in process.stderr
