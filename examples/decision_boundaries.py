@@ -2,8 +2,8 @@
 
     python examples/decision_boundaries.py    # needs the extra "plot"
 
-Saves decision_boundaries.png. XOR, circles and spirals by one classifier each, with the regions of its classes; and a wavy
-function on the unit square by one hidden layer, with its error.
+Saves decision_boundaries.png. XOR, circles and spirals by one classifier each, with the regions of
+its classes; and a wavy function on the unit square by one hidden layer, with its error.
 """
 
 import matplotlib.pyplot as plt

@@ -64,8 +64,8 @@ class StochasticFit:
         outcome : {"converged", "diverged", "interrupted", "max_iter", "max_time", "callback"}
         """
         watch = self.watch
-        watch.begin(self.params)
         try:
+            watch.begin(self.params)
             outcome = self._run_epochs(random_state)
         except KeyboardInterrupt:
             outcome = watch.stop("interrupted")
@@ -176,8 +176,8 @@ class LBFGSFit:
         LBFGSResult
         """
         watch, result = self.watch, self.result
-        watch.begin(result.params.astype(self.dtype))
         try:
+            watch.begin(result.params.astype(self.dtype))
             self._minimize()
         except (KeyboardInterrupt, TimeUp) as error:
             timed = isinstance(error, TimeUp)

@@ -463,5 +463,5 @@ def test_mini_batch_without_weight_is_skipped():
 
 
 def test_only_the_cpu_so_far():
-    with pytest.raises(ValueError, match="device must be 'cpu', got 'tpu'"):
+    with pytest.raises(ValueError, match=r"device must be one of \('cpu',\), got 'tpu'"):
         backends.get_backend("tpu")
