@@ -7,8 +7,8 @@ from fastnn.kernels.optimizers import Optimizer
 from fastnn.network import Data, Network, Regularization
 
 
-def make_trainer(row, X, y, learning_rate=None, feature=None):
-    """What a fit of the row trains with, on one thread; and its network.
+def make_trainer(row, X, y, learning_rate=None, feature=None, n_jobs=1):
+    """What a fit of the row trains with, and its network.
 
     A feature has what is to be different: see feature_costs.py.
     """
@@ -31,7 +31,7 @@ def make_trainer(row, X, y, learning_rate=None, feature=None):
     params = network.initialize(np.random.RandomState(0), X.dtype)
     solver = optimizer.pop("solver")
     optimizer = Optimizer(solver, network.n_params, X.dtype, **optimizer)
-    trainer = get_backend(n_jobs=1).trainer(
+    trainer = get_backend(n_jobs=n_jobs).trainer(
         network, params, Data(X, targets[:, None], None), optimizer,
         regularization=Regularization(**regularization), batch_size=row.batch_size,
     )  # fmt: skip

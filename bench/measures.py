@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import augmenting
 import bench_profile
 import bench_start
 import feature_costs
@@ -46,6 +47,7 @@ OTHERS = {
         ("start", bench_start),
         ("profile", bench_profile),
         ("features", feature_costs),
+        ("augmentation", augmenting),
     )
 }
 MEASURES = TRAINING | OTHERS

@@ -48,10 +48,10 @@ def warn_unscaled(model, X, y):
 
 def _of_inputs(model, X):
     sample = X[:: -(-X.shape[0] // N_ROWS)]
-    mean, square = _moments(sample)
+    mean, square, scale = _moments(sample)
     largest = square.argmax()
-    rms = np.sqrt(square[largest])
-    length = np.sqrt(square.sum())
+    rms = scale * np.sqrt(square[largest])
+    length = scale * np.sqrt(square.sum())
     spread = np.sqrt(np.maximum(square - mean**2, 0.0).sum())
     offset = np.sqrt((mean**2).sum()) / spread if spread > 0 else 0.0
     if rms > LARGE_COLUMN:
@@ -73,18 +73,19 @@ def _of_inputs(model, X):
 
 def _of_targets(model, y):
     sample = y[:: -(-len(y) // N_ROWS)]
-    mean, square = _moments(sample)
+    mean, square, scale = _moments(sample)
     deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
     # L-BFGS finds the scale of large targets by itself.
     stochastic = model.solver != "lbfgs"
-    rms = np.sqrt(square.max())
+    rms = scale * np.sqrt(square.max())
+    largest = scale * deviation.max()
     offset = np.max(abs(mean)[deviation > 0] / deviation[deviation > 0], initial=0.0)
     if stochastic and rms > LARGE_TARGET:
         says = f"its values are about {rms:.0e}"
     elif stochastic and offset > FAR_OFF:
         says = f"its mean is about {offset:.0e} standard deviations from 0"
-    elif 0 < deviation.max() < SMALL_TARGET:
-        says = f"its standard deviation is about {deviation.max():.0e}"
+    elif 0 < largest < SMALL_TARGET:
+        says = f"its standard deviation is about {largest:.0e}"
     else:
         return []
     return [
@@ -95,13 +96,13 @@ def _of_targets(model, y):
 
 
 def _moments(sample):
-    """Means and mean squares of the columns, in float64."""
+    """Means and mean squares of the columns, in units of the largest value, and that; float64."""
+    stored = sample.data if sparse.issparse(sample) else sample
+    scale = float(np.abs(stored).max(initial=0.0)) or 1.0
+    sample = sample.astype(np.float64) / scale
     if sparse.issparse(sample):
-        sample = sample.astype(np.float64)
-        return _column_means(sample), _column_means(sample.multiply(sample))
-    sample = sample.astype(np.float64)
-    with np.errstate(over="ignore"):
-        return sample.mean(axis=0), np.square(sample).mean(axis=0)
+        return _column_means(sample), _column_means(sample.multiply(sample)), scale
+    return sample.mean(axis=0), np.square(sample).mean(axis=0), scale
 
 
 def _column_means(sample):

@@ -51,6 +51,7 @@ HISTORY = (
     "best_epoch_",
     "stop_reason_",
     "_no_improvement_count",
+    "_criterion",
     "_has_stopped",
     "_optimizer",
 )
@@ -82,8 +83,8 @@ class BaseMultilayerPerceptron(
         )
         with as_it_was_on_failure(self), stats.recorded(self, given.X, incremental):
             self._train(given, classes, incremental, started, callbacks)
-        if callbacks is not None:
-            callbacks.end()
+            if callbacks is not None:
+                callbacks.end()
         return self
 
     def _train(self, given, classes, incremental, started, callbacks):
@@ -109,24 +110,36 @@ class BaseMultilayerPerceptron(
 
         self._random_state = check_random_state(self.random_state)
         if fresh:
-            network, params = self._begin(data, hidden_units)
+            network, params, raw = *self._begin(data, hidden_units), None
         else:
-            network, params = self._continue(data, hidden_units)
+            network, params, raw = self._continue(data, hidden_units)
         if incremental and self._has_ended():
             return
         check_representable(data.X, params.dtype, "X")
         check_representable(data.y, params.dtype, "y")
-        check_representable_weights(data.sample_weight, params.dtype)
+        if not incremental:
+            check_representable_weights(data.sample_weight, params.dtype)
         rows, validation = self._held_out(
             given, network, data, y, sample_weight, params.dtype, incremental
         )
-        if callbacks is not None:
-            callbacks.begin(lambda params: vars(self._snapshot(network, params)))
         watch = self._watch(len(rows), validation, incremental, started, callbacks)
+        watch.progress.goes_on = not fresh
+
+        def snapshot(params, named=True):
+            model = self._snapshot(network, params, named)
+            model._set_progress(watch)
+            model._extend_curves(watch)
+            return model
+
+        if validation is not None:
+            validation.snapshot = snapshot
+        if callbacks is not None:
+            callbacks.begin(lambda params: vars(snapshot(params)))
+        self._has_stopped = False
         if self.solver == "lbfgs":
             params = self._fit_lbfgs(network, params, data, rows, watch)
         else:
-            self._fit_stochastic(network, params, data, rows, watch, incremental)
+            self._fit_stochastic(network, params, raw, data, rows, watch, incremental)
         if not np.isfinite(params).all():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may"
@@ -166,8 +179,17 @@ class BaseMultilayerPerceptron(
         return Network(tuple(layer_units), activation, *self._network_loss(), self.batch_norm)
 
     def _continue(self, data, hidden_units):
-        """A copy of the fitted parameters, to go on with."""
+        """The network to go on with, a copy of its parameters, and where training was.
+
+        The last is None where it was at these parameters, or these were changed since.
+        """
         fitted, params = self._fitted_network()
+        last = getattr(self, "_optimizer", None)
+        raw = None
+        if last is not None and last.raw is not None and last.raw_for == digest(params):
+            # Where averaging is switched on or off, training goes on from the model.
+            if last.state[AVERAGE_DECAY] == (self.weight_average or 0.0):
+                raw = last.raw
         layer_units = (data.X.shape[1], *hidden_units, self._n_outputs(data.y))
         for given, of_model, what in (
             (layer_units[0], fitted.layer_units[0], "X has {} features"),
@@ -188,12 +210,16 @@ class BaseMultilayerPerceptron(
             )
         network = self._network_of(fitted.layer_units)
         dtype = params.dtype if self.dtype == "auto" else np.dtype(self.dtype)
-        params = fitted.carried_over(params, network)
         if network != fitted:
             # What was best by another measure, or of another network, is no mark to beat.
             for name in MARKS:
                 vars(self).pop(name, None)
-        return network, self._cast_for_solver(np.array(params, dtype=dtype), self.dtype)
+
+        def carry(values):
+            values = fitted.carried_over(values, network)
+            return self._cast_for_solver(np.array(values, dtype=dtype), self.dtype)
+
+        return network, carry(params), None if raw is None else carry(raw)
 
     def _cast_for_solver(self, params, precision):
         # SciPy's L-BFGS works in float64, and "auto" gives it all of it.
@@ -266,7 +292,9 @@ class BaseMultilayerPerceptron(
         )
         result = fit.run()
         self._set_progress(watch)
-        self.loss_ = result.loss
+        self._warn_undefined(watch)
+        if np.isfinite(result.loss):
+            self.loss_ = result.loss
         if result.outcome == "failed":
             self._warn_lbfgs(result)
         else:
@@ -289,14 +317,17 @@ class BaseMultilayerPerceptron(
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
 
-    def _fit_stochastic(self, network, params, data, rows, watch, incremental):
+    def _fit_stochastic(self, network, params, raw, data, rows, watch, incremental):
         """Train ``params`` in place; set the attributes of a stochastic fit."""
         backend = self._backend()
         optimizer = self._optimizer_for(params, incremental)
-        if optimizer.raw is not None and optimizer.raw_for == digest(params):
+        if incremental and raw is not None:
             # The model is the average or the best; training goes on from where it was.
             watch.progress.best_params = params.copy()
-            params[...] = optimizer.raw
+            params[...] = raw
+        elif optimizer.has_averaged:
+            # The model is not the average, so that another one begins.
+            optimizer.begin_average()
         batch_size = check_batch_size(self, len(rows))
         settings = {
             "regularization": self._regularization(data.X, len(network.layer_units) - 2),
@@ -319,10 +350,11 @@ class BaseMultilayerPerceptron(
             shuffle=self.shuffle,
         )
         outcome = run.run(self._random_state, goes_on=incremental)
-        self._optimizer = optimizer
+        # What diverged is no state to go on from.
+        self._optimizer = None if outcome == "diverged" else optimizer
         self._set_progress(watch)
+        self._warn_undefined(watch)
         if not incremental:
-            self._has_stopped = False
             self._warn_outcome(outcome)
             return
         self._has_stopped = self.early_stopping and outcome == "converged"
@@ -347,6 +379,16 @@ class BaseMultilayerPerceptron(
             seed,
             augmentation,
         )
+
+    def _warn_undefined(self, watch):
+        if watch.evaluate is not None and watch.is_undefined:
+            warnings.warn(
+                "The score of the validation set was never a number, so the model keeps the last "
+                "weights. Give a larger validation set, with samples of every class, or another "
+                "scoring.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _warn_outcome(self, outcome):
         if outcome == "interrupted":
@@ -419,7 +461,7 @@ class BaseMultilayerPerceptron(
             # A schedule counts the calls of partial_fit, but begins anew with each fit.
             epoch=n_before if incremental else 0,
             n_before=n_before,
-            no_improvement_count=getattr(self, "_no_improvement_count", 0),
+            no_improvement_count=self._patience_used(),
             best_epoch=getattr(self, "best_epoch_", None),
         )
         # None where the last fit stopped by the other criterion.
@@ -431,8 +473,14 @@ class BaseMultilayerPerceptron(
             progress.best_loss = best_loss
         return progress
 
+    def _patience_used(self):
+        """Epochs without improvement so far, by what decides now."""
+        same = getattr(self, "_criterion", None) == (self.early_stopping, self.scoring)
+        return getattr(self, "_no_improvement_count", 0) if same else 0
+
     def _set_progress(self, watch):
         progress = watch.progress
+        self._criterion = (self.early_stopping, self.scoring)
         self.t_ = progress.t
         self.n_iter_ = len(progress.losses)
         self._no_improvement_count = progress.no_improvement_count
@@ -456,7 +504,10 @@ class BaseMultilayerPerceptron(
             curves["validation_scores_"] = progress.scores
             curves["validation_loss_curve_"] = progress.validation_losses
         for name, values in curves.items():
-            setattr(self, name, [*(getattr(self, name, None) or ()), *values])
+            before = list(getattr(self, name, None) or ())
+            # Epochs without a validation set, or without a rate, have no value.
+            before += [np.nan] * (progress.n_before - len(before))
+            setattr(self, name, [*before, *values])
 
     def _loss_grad_lbfgs(
         self,

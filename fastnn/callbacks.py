@@ -40,11 +40,12 @@ class EpochCallbacks:
         self.task.call_on_fit_task_begin(**self.data)
 
     def end_epoch(self, params):
-        """Whether a callback asks to stop."""
+        """Whether a callback asks to stop; without parameters, none is shown a fitted estimator."""
         task, self.task = self.task, None
-        return task.call_on_fit_task_end(
-            **self.data, reconstruction_attributes=lambda: self.attributes(params)
-        )
+        fitted = {}
+        if params is not None:
+            fitted["reconstruction_attributes"] = lambda: self.attributes(params)
+        return task.call_on_fit_task_end(**self.data, **fitted)
 
     def end(self):
         """The fit has ended, and maybe an epoch before its end."""

@@ -203,7 +203,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             A validation set of your own, which is not trained on: its scores and losses are
             recorded, and the best weights are kept; with ``early_stopping=True`` it decides when
             training ends, and nothing is split off X. In a Pipeline it is transformed as
-            X is with ``Pipeline(..., transform_input=["X_val"])``.
+            X is with ``Pipeline(..., transform_input=["X_val"])`` and metadata routing.
 
         y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_labels), default=None
             Its targets; given with X_val.
@@ -270,7 +270,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             A validation set of your own, which is not trained on: its scores and losses are
             recorded, and the best weights are kept; with ``early_stopping=True`` it decides when
             training ends, and nothing is split off X. In a Pipeline it is transformed as
-            X is with ``Pipeline(..., transform_input=["X_val"])``.
+            X is with ``Pipeline(..., transform_input=["X_val"])`` and metadata routing.
 
         y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_labels), default=None
             Its targets; given with X_val.
@@ -437,7 +437,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             )
         self._class_weights = self._labels.class_weights(self.class_weight, encoded, sample_weight)
         weights = self._held_out_weights(encoded, sample_weight)
-        if not weights.any():
+        if not weights.any() and not incremental:
             raise ValueError(f"{NO_WEIGHT} class_weight={self.class_weight!r} makes all zero.")
         return weights
 

@@ -111,9 +111,13 @@ early_stopping : bool, default=False
     aside. {stratified}Without early stopping, the training loss
     decides. Wherever there is a validation set, the fitted weights are those of its best
     score; a score that is NaN (the outputs overflowed) improves on nothing, and if every score
-    was NaN, they are those that the training began with. ``partial_fit`` needs an ``X_val``
-    for it: the model then has the best weights of all calls so far, while training goes on
-    from the last ones; once it has stopped, further calls change nothing.
+    was NaN, they are those that the training began with. (If only the score is undefined, as
+    that of a single sample may be, a warning says so, and they are the last ones.) Where a fit
+    goes on with a fitted network, that is the mark to beat.
+
+    ``partial_fit`` needs an ``X_val`` for it, and with one the model has the best weights of all
+    calls so far, while training goes on from the last ones; a call without one gives it the
+    last. Once early stopping has ended the training, further calls change nothing.
 
 validation_fraction : float, default=0.1
     The part of the training data to set aside for early stopping, in [0, 1).
@@ -197,9 +201,10 @@ scoring : str, callable or None, default=None
     Only used where there is a validation set.
 
 max_time : float or None, default=None
-    The most seconds that ``fit``, or a call of ``partial_fit``, should take. It is looked at
-    between mini-batches, so that an epoch may be cut short; at least one mini-batch is trained
-    on, or none of 'lbfgs'. A model that is stopped so depends on the machine's speed.
+    The most seconds that ``fit``, or a call of ``partial_fit``, should take; compiling kernels,
+    once on a machine, does not count. It is looked at between mini-batches, so that an epoch may
+    be cut short; at least some mini-batches are trained on, or no iteration of 'lbfgs'. A model
+    that is stopped so depends on the machine's speed.
 
 dtype : {'auto', 'float32', 'float64'}, default='auto'
     Precision of the weights and of all computation. 'auto' follows X, as
@@ -231,7 +236,7 @@ learning_rate_curve_ : list of float
 
 validation_scores_ : list of float or None
     The validation score ({metric}, or what ``scoring`` is) after each epoch, or iteration of
-    'lbfgs'. None without a validation set.
+    'lbfgs'; NaN for earlier ones without a validation set. None if the last fit had none.
 
 validation_loss_curve_ : list of float or None
     The mean loss of the validation set likewise, without the penalty on the weights.
@@ -241,8 +246,8 @@ best_validation_score_ : float or None
 
 best_epoch_ : int or None
     The epoch, or iteration of 'lbfgs', with the best validation score, which the fitted weights
-    are of: ``loss_curve_[best_epoch_ - 1]`` is its loss. None without a validation set, or if all
-    scores were NaN.
+    are of: ``loss_curve_[best_epoch_ - 1]`` is its loss. None without a validation set, if all
+    scores were NaN, or if what training began with remains the best.
 
 stop_reason_ : str or None
     Why training ended, in words. None after a call of ``partial_fit`` that has trained one epoch

@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from fastnn.network import Data
 from fastnn.validation import (
+    NO_WEIGHT,
     check_held_out_data,
     check_representable,
     check_sample_weight,
@@ -64,6 +65,8 @@ class ValidationSet:
     labels: Any
     score_weight: np.ndarray | None = None
     rows: np.ndarray | None = None
+    # ``snapshot(params, named=False)`` is the model as if training had ended with these parameters.
+    snapshot: Any = None
 
     def __post_init__(self):
         # Made when it is first needed, as it may compile.
@@ -92,14 +95,14 @@ class ValidationSet:
         return self._score(params, outputs, loss), loss
 
     def _score(self, params, outputs, loss):
-        if self.scorer is not None:
-            weight = {} if self.score_weight is None else {"sample_weight": self.score_weight}
-            snapshot = self.model._snapshot(self.network, params, named=False)
-            return float(self.scorer(snapshot, self.X, self.labels, **weight))
         if self.model.scoring == "loss":
             return -loss
         if self.score_weight is not None and not self.score_weight.any():
             return np.nan
+        if self.scorer is not None:
+            weight = {} if self.score_weight is None else {"sample_weight": self.score_weight}
+            model = self.snapshot(params, named=False)
+            return float(self.scorer(model, self.X, self.labels, **weight))
         with np.errstate(over="ignore"):
             return self.model._score_outputs(self.y, outputs, self.score_weight)
 
@@ -117,16 +120,21 @@ def given_validation(model, network, given, y, dtype, loss_weights):
 
     ``loss_weights(encoded, weight)`` puts class weights to those of the samples.
     """
-    X, labels = check_held_out_data(model, given.X_val, given.y_val, y_numeric=model._y_numeric)
-    weight = check_sample_weight(given.sample_weight_val, X.shape[0], "sample_weight_val")
-    encoded = model._encode_held_out(labels)
-    if encoded.shape[1] != y.shape[1]:
-        raise ValueError(
-            f"y_val has {encoded.shape[1]} outputs, but y has {y.shape[1]}. "
-            "Give y_val the columns of y."
-        )
-    check_representable(X, dtype, "X_val")
-    check_representable(encoded, dtype, "y_val")
+    try:
+        X, labels = check_held_out_data(model, given.X_val, given.y_val, y_numeric=model._y_numeric)
+        weight = check_sample_weight(given.sample_weight_val, X.shape[0], "sample_weight_val")
+        encoded = model._encode_held_out(labels)
+        if encoded.shape[1] != y.shape[1]:
+            raise ValueError(
+                f"y_val has {encoded.shape[1]} outputs, but y has {y.shape[1]}. "
+                "Give y_val the columns of y."
+            )
+        check_representable(X, dtype, "X_val")
+        check_representable(encoded, dtype, "y_val")
+    except (TypeError, ValueError) as error:
+        # Most checks are those of X and y, and speak of these.
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"The validation set (X_val, y_val) is not valid: {error}") from error
     data = Data(X, encoded, loss_weights(encoded, weight))
     return ValidationSet(model, network, data, labels, weight)
 
@@ -150,5 +158,10 @@ def split_off(model, network, data, labels, sample_weight, random_state):
             "or the size of your dataset."
         )
     weight = None if sample_weight is None else sample_weight[held_out]
+    if sample_weight is not None and not sample_weight[train].any():
+        raise ValueError(
+            f"{NO_WEIGHT} All samples with weight are among those set aside for validation. Give "
+            "more samples weight, or a validation set of your own."
+        )
     labels = labels[held_out] if sparse.issparse(labels) else np.asarray(labels)[held_out]
     return train, ValidationSet(model, network, data, labels, weight, held_out)

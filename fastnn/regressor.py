@@ -162,7 +162,7 @@ default='squared_error'
             A validation set of your own, which is not trained on: its scores and losses are
             recorded, and the best weights are kept; with ``early_stopping=True`` it decides when
             training ends, and nothing is split off X. In a Pipeline it is transformed as
-            X is with ``Pipeline(..., transform_input=["X_val"])``.
+            X is with ``Pipeline(..., transform_input=["X_val"])`` and metadata routing.
 
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Its targets; given with X_val.
@@ -228,7 +228,7 @@ default='squared_error'
             A validation set of your own, which is not trained on: its scores and losses are
             recorded, and the best weights are kept; with ``early_stopping=True`` it decides when
             training ends, and nothing is split off X. In a Pipeline it is transformed as
-            X is with ``Pipeline(..., transform_input=["X_val"])``.
+            X is with ``Pipeline(..., transform_input=["X_val"])`` and metadata routing.
 
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Its targets; given with X_val.

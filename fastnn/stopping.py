@@ -37,6 +37,8 @@ class Progress:
         Epochs done towards the end of the schedule.
     n_before : int
         Epochs that the curves have from earlier runs.
+    goes_on : bool
+        Whether the run goes on with a fitted network.
     """
 
     t: int = 0
@@ -51,6 +53,7 @@ class Progress:
     rates: list = field(default_factory=list)
     epoch: int = 0
     n_before: int = 0
+    goes_on: bool = False
 
     def record_loss(self, loss, tol):
         """Take an epoch's training loss; whether it improves by ``tol``. A NaN does not."""
@@ -69,6 +72,15 @@ class Progress:
             self.best_epoch = self.n_before + len(self.losses)
         return better
 
+    def record_start(self, score):
+        """Take the score of the fitted network that the run goes on with, as a mark to beat.
+
+        It may have been trained by another score, or without one.
+        """
+        self.best_score = -np.inf if np.isnan(score) else score
+        if self.best_epoch is None and self.n_before > 0:
+            self.best_epoch = self.n_before
+
 
 class TimeUp(Exception):
     """The time that a training may take is over."""
@@ -81,7 +93,7 @@ class NoCallbacks:
         """An epoch begins."""
 
     def end_epoch(self, params):
-        """An epoch has ended; whether training is to."""
+        """An epoch has ended, at these parameters if they are sound; whether training is to."""
         return False
 
 
@@ -156,30 +168,74 @@ class Watch:
     def is_time_up(self):
         return self.deadline is not None and perf_counter() >= self.deadline
 
-    def begin(self, params):
-        """A run begins at these parameters."""
-        if self.evaluate is not None and self.progress.best_params is None:
-            self.progress.best_params = params.copy()
-        self.report.begin()
+    def prepare(self, make):
+        """Make what the run trains with; what that takes, as it may compile, is not of its time."""
+        begin = perf_counter()
+        made = make()
+        if self.deadline is not None:
+            self.deadline += perf_counter() - begin
+        return made
 
-    def end_epoch(self, loss, params):
+    def begin(self, params):
+        """A run begins, and has these parameters to improve on."""
+        progress = self.progress
+        self.report.begin()
+        if self.evaluate is None:
+            return
+        if progress.best_params is None:
+            progress.best_params = params.copy()
+        if progress.goes_on:
+            progress.record_start(self.evaluate(progress.best_params)[0])
+
+    def end_epoch(self, loss, params, rate=None, n_samples=0):
         """Record an epoch: its training loss, and how its parameters do in validation."""
         progress = self.progress
         progress.losses.append(loss)
-        better = progress.record_loss(loss, self.tol)
+        progress.rates.append(rate)
+        progress.epoch += 1
+        progress.t += n_samples
         score = None
+        try:
+            if self.evaluate is not None:
+                score, validation_loss = self.evaluate(params)
+        except BaseException:
+            # The epoch does not count, as if it had been interrupted itself.
+            progress.losses.pop()
+            progress.rates.pop()
+            progress.epoch -= 1
+            progress.t -= n_samples
+            raise
+        better = progress.record_loss(loss, self.tol)
         if self.evaluate is not None:
-            score, validation_loss = self.evaluate(params)
             progress.validation_losses.append(validation_loss)
             better_score = progress.record_score(score, self.tol, params)
             better = better_score if self.early_stopping else better
         progress.no_improvement_count = 0 if better else progress.no_improvement_count + 1
         self.report.epoch(len(progress.losses), loss, score)
 
+    @property
+    def last_figures(self):
+        """Training loss and validation loss of the last epoch, so far as there are."""
+        progress = self.progress
+        return [*progress.losses[-1:], *progress.validation_losses[-1:]]
+
+    @property
+    def is_undefined(self):
+        """Whether no score was a number although the network was sound, and there is no best."""
+        progress = self.progress
+        return (
+            progress.best_score == -np.inf
+            and len(progress.scores) > 0
+            and bool(np.isnan(progress.scores).all())
+            and bool(np.isfinite(progress.validation_losses[-1]))
+        )
+
     def end(self, params):
         """The parameters of the run's result: the best, where validation has chosen some."""
         self.report.end()
-        if self.evaluate is not None and self.progress.scores:
+        if self.evaluate is None or self.is_undefined:
+            return params
+        if self.progress.scores or self.progress.goes_on:
             return self.progress.best_params
         return params
 

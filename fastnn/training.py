@@ -72,7 +72,8 @@ class StochasticFit:
         finally:
             result = watch.end(self._result())
         self.optimizer.raw = None
-        if goes_on or (self.optimizer.average is not None and watch.evaluate is None):
+        has_average = self.optimizer.average is not None and watch.evaluate is None
+        if outcome != "diverged" and (goes_on or has_average):
             self._keep_raw(result)
         self.params[:] = result
         return outcome
@@ -87,37 +88,33 @@ class StochasticFit:
             self.optimizer.raw_for = digest(result)
 
     def _run_epochs(self, random_state):
-        trainer = self.make_trainer()
         watch, order = self.watch, self.rows
+        trainer = watch.prepare(self.make_trainer)
         n_batches = -(-len(order) // self.batch_size)
-        for _ in range(watch.max_epochs):
+        for epoch in range(watch.max_epochs):
             watch.callbacks.begin_epoch()
             if self.shuffle:
                 # The draw of sklearn.utils.shuffle, applied to the last order.
                 order = order[random_state.permutation(len(order))]
             rates = self.schedule.rates(self.optimizer, watch.progress.epoch, n_batches)
             loss = float(trainer.train_epoch(order, rates, deadline=watch.deadline))
-            self._end_epoch(loss, trainer.rows_done)
-            stops = watch.callbacks.end_epoch(self._result())
+            watch.end_epoch(loss, self._result(), self.optimizer.step_rate, trainer.rows_done)
+            self.schedule.end_epoch(self.optimizer, watch.progress.t)
             if not np.isfinite(loss) and not np.isfinite(self.params).all():
                 return watch.stop("diverged")
+            # Outputs that overflow are nothing to show.
+            is_sound = np.isfinite(watch.last_figures).all()
+            stops = watch.callbacks.end_epoch(self._result() if is_sound else None)
             if watch.is_out_of_patience:
                 if self._end_plateau():
                     return "converged"
                 watch.progress.no_improvement_count = 0
             if stops:
                 return watch.stop("callback")
-            if watch.is_time_up:
+            is_cut = trainer.rows_done < len(order) or epoch + 1 < watch.max_epochs
+            if watch.is_time_up and is_cut:
                 return watch.stop("max_time")
         return watch.stop("max_iter")
-
-    def _end_epoch(self, loss, rows_done):
-        progress = self.watch.progress
-        progress.rates.append(self.optimizer.step_rate)
-        progress.epoch += 1
-        progress.t += rows_done
-        self.watch.end_epoch(loss, self._result())
-        self.schedule.end_epoch(self.optimizer, progress.t)
 
     def _end_plateau(self):
         stop, message = self.schedule.end_plateau(self.optimizer)
@@ -189,7 +186,7 @@ class LBFGSFit:
 
     def _minimize(self):
         watch, result = self.watch, self.result
-        objective = self.make_objective()
+        objective = watch.prepare(self.make_objective)
 
         def timed_objective(params):
             if watch.is_time_up:

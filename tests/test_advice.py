@@ -1,5 +1,6 @@
 """One warning, with numbers and the remedy, where the scale of the data will spoil training."""
 
+import re
 import warnings
 
 import numpy as np
@@ -84,6 +85,18 @@ def test_targets(problem, kind):
     assert said(scaled, X, spoil(y)) == []
     advice._said.clear()
     assert len(said(MLPRegressor(solver="lbfgs", **SHORT), X, spoil(y))) == (kind == "small")
+
+
+def test_huge_values_are_no_trouble():
+    X, y = make_problem("regression")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("error", RuntimeWarning)
+        warnings.simplefilter("always", UserWarning)
+        advice.warn_unscaled(MLPRegressor(**SHORT), X * 1e200, y[:, None] * 1e200)
+    (message,) = (str(w.message) for w in caught)
+    assert "values of about 1e+200" in message and re.search(
+        r"its values are about \d+e\+", message
+    )
 
 
 def test_both_are_one_warning():

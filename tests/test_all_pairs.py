@@ -108,6 +108,7 @@ def fitted(row, dtype="float64", n_jobs=2, max_iter=30):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(map(str, row)))
+@pytest.mark.slow
 def test_pairs(row, monkeypatch):
     # Threads, although the work is not worth it.
     monkeypatch.setattr(pace, "TOO_SMALL", 0)

@@ -79,6 +79,7 @@ def test_no_writable_place(tmp_path):
     assert found["stats"]["misses"] == len(found["units"])
 
 
+@pytest.mark.slow
 def test_default_directory(tmp_path):
     found = run_python(
         "import json; from fastnn.kernels import cache; print(json.dumps(str(cache.cache_dir())))",
@@ -89,6 +90,7 @@ def test_default_directory(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a pickle", None])
+@pytest.mark.slow
 def test_damaged_files_are_replaced(copy_of_filled, content):
     """An index or data file that is empty, nonsense or missing costs a compilation, no more."""
     cache_root, entries, first = copy_of_filled
@@ -179,6 +181,7 @@ def test_first_compilation_is_announced_once_on_a_machine(tmp_path):
     assert lines(start("one", "two", **cache)) == []  # loads, so has nothing to announce
 
 
+@pytest.mark.slow
 def test_without_a_cache_each_process_announces_it_once(tmp_path):
     assert lines(start("one", "two", FASTNN_CACHE="0")) == [EACH, "compiles", "compiles"]
     blocked = tmp_path / "a-file-not-a-directory"
@@ -186,6 +189,7 @@ def test_without_a_cache_each_process_announces_it_once(tmp_path):
     assert lines(start("one", FASTNN_CACHE=str(blocked))) == [EACH, "compiles"]
 
 
+@pytest.mark.slow
 def test_of_processes_side_by_side_one_announces_it(tmp_path):
     processes = [start(f"unit{n}", FASTNN_CACHE=str(tmp_path)) for n in range(4)]
     said = [line for process in processes for line in lines(process)]
@@ -193,6 +197,7 @@ def test_of_processes_side_by_side_one_announces_it(tmp_path):
 
 
 @pytest.mark.parametrize("stderr", ["None", "open(os.devnull)"])
+@pytest.mark.slow
 def test_announcement_without_stderr(tmp_path, stderr):
     """A process without an stderr, or with one that takes nothing, compiles all the same."""
     code = UNITS.replace("import sys", f"import os, sys; sys.stderr = {stderr}")

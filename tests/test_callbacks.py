@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -39,6 +40,8 @@ class Recorder:
     def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
         self.events.append(f"end {context.task_name} {context.task_id}")
         if context.parent is None:
+            if self.fail_in == "the end":
+                raise RuntimeError("enough")
             return False
         if fitted_estimator is not None:
             self.fitted.append(fitted_estimator)
@@ -68,6 +71,10 @@ def test_a_task_for_each_epoch(solver):
     for k, fitted in enumerate(recorder.fitted, start=1):
         alone = MLPRegressor(**SMALL, solver=solver, max_iter=k).fit(X, y)
         np.testing.assert_allclose(fitted.predict(X), alone.predict(X), rtol=1e-9, atol=1e-12)
+        # As if training had ended there.
+        assert fitted.n_iter_ == len(fitted.loss_curve_) == k
+        assert fitted.loss_ == model.loss_curve_[k - 1]
+        assert fitted.t_ == (k * len(y) if solver == "adam" else 0)
     assert_same_model(recorder.fitted[-1], model, X)
 
 
@@ -82,7 +89,7 @@ def test_a_callback_asks_to_stop(solver):
 
 @both_kinds_of_solver
 def test_every_task_that_begins_ends(solver):
-    """Also where training stops by itself, or a callback fails."""
+    """Also where training stops by itself."""
     X, y = make_problem("binary")
     recorder = Recorder()
     MLPClassifier(**SMALL, solver=solver, tol=0.1).set_callbacks(recorder).fit(X, y)
@@ -93,10 +100,11 @@ def test_every_task_that_begins_ends(solver):
 
 
 @both_kinds_of_solver
-def test_a_failing_callback_leaves_the_model(solver):
+@pytest.mark.parametrize("fail_in", [2, "the end"])
+def test_a_failing_callback_leaves_the_model(solver, fail_in):
     X, y = make_problem("regression")
     model = MLPRegressor(**SMALL, max_iter=5).fit(X, y)
-    recorder = Recorder(fail_in=2)
+    recorder = Recorder(fail_in=fail_in)
     with left_as_it_was(model, X, y), pytest.raises(RuntimeError, match="enough"):
         model.set_params(solver=solver).set_callbacks(recorder)
         try:
@@ -123,6 +131,18 @@ def test_callbacks_change_nothing():
     assert_same_model(watched, model.fit(X, y), X)
     assert watched.loss_curve_ == model.loss_curve_
     assert watched.get_params() == model.get_params()
+
+
+def test_a_diverging_fit_is_not_shown_its_weights():
+    """A callback that scores would fail on them; the fit itself ends with the best weights."""
+    X, y = make_problem("regression", n_samples=100)
+    model = MLPRegressor(
+        hidden_layer_sizes=20, activation="identity", solver="sgd", learning_rate_init=100.0,
+        random_state=0,
+    ).set_callbacks(callback.ScoringMonitor(scoring="r2"))  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="Training diverged"):
+        model.fit(X[:70], y[:70], X_val=X[70:], y_val=y[70:])
+    assert np.isfinite(model.predict(X)).all()
 
 
 @both_kinds_of_solver

@@ -219,6 +219,7 @@ SCRIPT_CALLS = (
 
 
 @pytest.mark.parametrize("call", SCRIPT_CALLS, ids=" ".join)
+@pytest.mark.slow
 def test_script_runs_as_by_python(folder, call):
     """The same arguments, paths, output, exit code and traceback; another class."""
     expected = python(folder, *call)
@@ -232,6 +233,7 @@ def test_script_runs_as_by_python(folder, call):
 
 
 @pytest.mark.parametrize("call", [["package.program", "-x"], ["package.no_such"]], ids=" ".join)
+@pytest.mark.slow
 def test_module_runs_as_by_python(folder, call):
     # Here `beside` is the one in the current folder.
     expected = python(folder, "-m", *call)
@@ -247,6 +249,7 @@ def test_traceback_of_a_module(folder):
     assert actual.stderr.count("File ") == 2 and actual.stderr.count("program.py") == 2
 
 
+@pytest.mark.slow
 def test_folder_with_a_main(folder):
     (folder / "package" / "__main__.py").write_text(SCRIPT)
     assert python(folder, "-m", "fastnn", "package", "exit").returncode == 7
@@ -262,6 +265,7 @@ def test_folder_with_a_main(folder):
         (["--no-such-option"], "unrecognized arguments"),
     ],
 )
+@pytest.mark.slow
 def test_usage(tmp_path, arguments, message):
     actual = python(tmp_path, "-m", "fastnn", *arguments)
     assert actual.returncode == 2 and message in actual.stderr
@@ -314,6 +318,7 @@ def test_stats(tmp_path, n_jobs):
     assert sorted(path.name for path in tmp_path.iterdir() if "fastnn" in path.name) == []
 
 
+@pytest.mark.slow
 def test_stats_after_a_failure(tmp_path):
     (tmp_path / "train.py").write_text(TRAINING.replace("sys.exit(3)", "1 / 0"))
     assert "1 / 0" in (tmp_path / "train.py").read_text()
@@ -322,6 +327,7 @@ def test_stats_after_a_failure(tmp_path):
     assert run.stderr.index("ZeroDivisionError") < run.stderr.index("12 fits of")
 
 
+@pytest.mark.slow
 def test_stats_without_a_fit(tmp_path):
     (tmp_path / "idle.py").write_text("print('idle')")
     run = python(tmp_path, "-m", "fastnn", "--stats", "idle.py")

@@ -39,6 +39,7 @@ def suite(tmp_path_factory):
     return json.loads(report.read_text()), list(cases), process
 
 
+@pytest.mark.slow
 def test_all_pass(suite):
     """Every test ran and passed: none failed, none was skipped or expected to fail."""
     _, cases, process = suite
@@ -53,6 +54,7 @@ def test_all_pass(suite):
     assert len(cases) == N_TESTS.get(sklearn.__version__, len(cases)) > 0
 
 
+@pytest.mark.slow
 def test_it_was_fastnn(suite):
     """The classes under test were fastnn's, and scikit-learn's never trained."""
     report, _, _ = suite

@@ -65,6 +65,7 @@ print(json.dumps([fit(), threads.layer()]))
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
 @pytest.mark.parametrize("layer", ["default", "workqueue"])
+@pytest.mark.slow
 def test_forked_child_of_a_parent_that_used_threads(layer):
     parent, child, status, again, threads_ran = run_python(
         FORK, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2"
@@ -75,6 +76,7 @@ def test_forked_child_of_a_parent_that_used_threads(layer):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
+@pytest.mark.slow
 def test_forked_child_of_a_parent_that_only_trained_on_one_thread():
     """Asking Numba for its number of threads starts them, too."""
     code = FORK.replace(
@@ -95,6 +97,7 @@ def test_two_python_threads(layer):
     assert used == "workqueue" or layer == "default"
 
 
+@pytest.mark.slow
 def test_machine_without_a_threading_layer(monkeypatch):
     """Where no layer can be loaded the work runs on one thread."""
     expected, used = run_python(NO_LAYER, NUMBA_NUM_THREADS="2")

@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, make_scorer, mean_absolute_error
 from sklearn.model_selection import GridSearchCV, train_test_split
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from common import (
@@ -296,11 +296,19 @@ def test_pipeline_transforms_the_validation_set():
 
 def test_grid_search_with_a_validation_set():
     X, X_val, y, y_val = split("multiclass")
-    model = make_pipeline(StandardScaler(), MLPClassifier(**SMALL, early_stopping=True))
-    search = GridSearchCV(model, {"mlpclassifier__scoring": [None, "loss", "f1_macro"]}, cv=3)
-    search.fit(X, y, mlpclassifier__X_val=X_val, mlpclassifier__y_val=y_val)
-    assert len(search.best_estimator_[-1].validation_scores_) > 0
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = Pipeline(
+            [("scale", StandardScaler()), ("mlp", MLPClassifier(**SMALL, early_stopping=True))],
+            transform_input=["X_val"],
+        )
+        model[-1].set_fit_request(X_val=True, y_val=True)
+        search = GridSearchCV(model, {"mlp__scoring": [None, "loss", "f1_macro"]}, cv=3)
+        search.fit(X, y, X_val=X_val, y_val=y_val)
+    best = search.best_estimator_
+    scaler = StandardScaler().fit(X)
+    alone = MLPClassifier(**best[-1].get_params())
+    alone.fit(scaler.transform(X), y, X_val=scaler.transform(X_val), y_val=y_val)
+    assert best[-1].validation_scores_ == alone.validation_scores_
 
 
 # ---- bad input -------------------------------------------------------------------------
@@ -315,6 +323,11 @@ BAD = {
     "features": (dict(X_val=np.zeros((40, 3))), "X has 3 features, but MLP.* is expecting 7"),
     "rows": (dict(y_val=np.zeros(5)), r"inconsistent numbers of samples: \[40, 5\]"),
     "NaN": (dict(X_val=np.full((40, 7), np.nan)), "Input X_val contains NaN"),
+    "NaN in y": (dict(y_val=np.full(40, np.nan)), r"The validation set \(X_val, y_val\) is not v"),
+    "no weight": (
+        dict(sample_weight_val=np.zeros(40)),
+        r"The validation set \(X_val, y_val\) is n",
+    ),
     "weights": (
         dict(sample_weight_val=np.full(40, -1.0)),
         "Negative values in data passed to `sample_weight_val`",

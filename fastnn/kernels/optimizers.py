@@ -289,6 +289,11 @@ class Optimizer:
             self.state[[AVERAGE_DECAY, AVERAGE_POWER]] = weight_average, 1.0
             self.average = np.zeros(n_params, dtype=dtype)
 
+    def begin_average(self):
+        """Begin the average anew."""
+        self.average[...] = 0
+        self.state[AVERAGE_POWER] = 1.0
+
     @property
     def rule(self):
         """The registry's entry."""
