@@ -6,8 +6,8 @@ import numpy as np
 
 import core
 import peers
-from feature_costs import Feature, time_epochs
 from fastnn import ImageAugmenter
+from feature_costs import Feature, time_epochs
 from formatting import number, table
 from processes import Process
 from rows import ROWS

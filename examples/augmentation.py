@@ -45,6 +45,7 @@ def main(folder, n_digits=10):
             axis.set(xticks=[], yticks=[])
         row[0].set_ylabel(name, rotation=0, ha="right", va="center")
     path = Path(folder) / "augmentation.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80, bbox_inches="tight")
     print(f"wrote {path}")
 

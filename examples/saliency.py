@@ -59,6 +59,7 @@ def main(folder):
         axes.set_xticks([])
         axes.set_yticks([])
     path = Path(folder) / "saliency.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
     print(f"wrote {path}")
 

@@ -5,9 +5,11 @@ import atexit
 import os
 import pkgutil
 import runpy
+import shutil
 import sys
 import tempfile
 import types
+from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +22,16 @@ USAGE = """python -m fastnn [--output PATH]
 DESCRIPTION = """Without a program: train fastnn's estimators and scikit-learn's on real data, side
 by side. With one: run it with fastnn's MLPClassifier and MLPRegressor in the place of
 scikit-learn's."""
+
+
+def as_python_takes_them(arguments):
+    """Arguments with ``-mmodule`` among the options as ``-m module``."""
+    for i, argument in enumerate(arguments):
+        if argument.startswith("-m") and argument != "-m":
+            return [*arguments[:i], "-m", argument[2:], *arguments[i + 1 :]]
+        if argument in ("-m", "--") or not argument.startswith("-"):
+            break
+    return arguments
 
 
 def parse(arguments):
@@ -45,11 +57,15 @@ def parse(arguments):
         metavar="program [arguments ...]",
         help="a script, or with -m a module, and its arguments",
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(as_python_takes_them(arguments))
+    if options.program[:1] == ["--"] and not options.is_module:
+        del options.program[0]
     if options.program and options.output:
         parser.error("--output is for the demo, without a program")
     if not options.program and (options.stats or options.is_module):
         parser.error("a program is missing: a script, or -m and a module")
+    if options.output and (options.output.is_dir() or not options.output.parent.is_dir()):
+        parser.error(f"--output needs the path of a file in a folder that exists: {options.output}")
     return options
 
 
@@ -57,14 +73,15 @@ def print_stats_at_exit():
     """Record fits from now on, and print the table when all else is done."""
     begin = perf_counter()
     pid = os.getpid()
-    folder = tempfile.TemporaryDirectory(prefix="fastnn-stats-")
-    os.environ[stats.VARIABLE] = folder.name
+    # Not a TemporaryDirectory, which goes at the end of any process that knows it.
+    folder = tempfile.mkdtemp(prefix="fastnn-stats-")
+    os.environ[stats.VARIABLE] = folder
 
     def finish():
         # A child made by fork has this function, too.
         if os.getpid() == pid:
-            entries = stats.read(folder.name)
-            folder.cleanup()
+            entries = stats.read(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             print(stats.table(entries, perf_counter() - begin), file=sys.stderr)
 
     # What is registered first is called last.
@@ -80,7 +97,8 @@ def run_script(path):
     leave_current_folder()
     if pkgutil.get_importer(path) is not None:
         # A folder or a zip file with a __main__.py, that puts itself on the path.
-        runpy.run_path(os.path.abspath(path), run_name="__main__")
+        with one_line_if_not_found():
+            runpy.run_path(os.path.abspath(path), run_name="__main__")
         return
     if not sys.flags.safe_path:
         sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
@@ -104,11 +122,17 @@ def leave_current_folder():
 
 def run_module(name):
     """Run a module as ``python -m name`` does."""
-    try:
+    with one_line_if_not_found():
         runpy.run_module(name, run_name="__main__", alter_sys=True)
+
+
+@contextmanager
+def one_line_if_not_found():
+    """Say of a program that is not there what python says."""
+    try:
+        yield
     except ImportError as error:
         if program_frames(error.__traceback__) is None:
-            # It was not found.
             sys.exit(f"{sys.executable}: {error}")
         raise
 
@@ -134,7 +158,7 @@ def hide_own_frames():
 
 def main(arguments=None):
     """Parse the options and do what they ask for."""
-    options = parse(arguments)
+    options = parse(sys.argv[1:] if arguments is None else arguments)
     if not options.program:
         from fastnn import demo
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from fastnn.kernels.losses import LOSSES
+from fastnn.parameters import has_hidden_layers
 
 # Rows that are looked at, evenly spaced.
 N_ROWS = 500
@@ -34,7 +35,7 @@ def warn_unscaled(model, X, y):
         As it is trained on.
     """
     found = []
-    if not (model.batch_norm and len(np.atleast_1d(model.hidden_layer_sizes))):
+    if not (model.batch_norm and has_hidden_layers(model)):
         # Batch normalisation scales what the first hidden layer makes of X.
         found += _of_inputs(model, X)
     is_regression = y.dtype.kind == "f"

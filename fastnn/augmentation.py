@@ -18,6 +18,19 @@ REFLECTIONS = {"vertical": (True, False), "horizontal": (False, True), "both": (
 _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 
 
+def check_image_shape(image_shape):
+    """Height, width and channels of images, from a pair of integers or all three."""
+    shape = tuple(image_shape) if np.iterable(image_shape) else ()
+    right = all(isinstance(size, Integral) and size >= 1 for size in shape)
+    if not right or len(shape) not in (2, 3):
+        raise ValueError(
+            "image_shape must be (height, width) or (height, width, channels), integers of at "
+            f"least 1; got {image_shape!r}."
+        )
+    height, width, channels = map(int, (*shape, 1)[:3])
+    return height, width, channels
+
+
 class ImageAugmenter(TransformerMixin, BaseEstimator):
     """Shift, turn, scale, skew, reflect and bend images, and change their contrast, at random.
 
@@ -253,14 +266,7 @@ class ImageAugmenter(TransformerMixin, BaseEstimator):
         )
 
     def _image_shape(self):
-        shape = tuple(self.image_shape)
-        right = all(isinstance(size, Integral) and size >= 1 for size in shape)
-        if not right or len(shape) not in (2, 3):
-            raise ValueError(
-                "image_shape must be (height, width) or (height, width, channels), integers of at "
-                f"least 1; got {self.image_shape!r}."
-            )
-        height, width, channels = map(int, (*shape, 1)[:3])
+        height, width, channels = check_image_shape(self.image_shape)
         if (height + 3) * (width + 3) > MOST_PIXELS:
             raise ValueError(
                 f"image_shape={self.image_shape!r} is too large: an image may have "

@@ -116,9 +116,7 @@ class FittedNetworkMixin:
         registered = packed()
         if registered is not None:
             state["_registered"] = registered
-        configured = config.packed()
-        if configured is not None:
-            state["_config"] = configured
+        state["_config"] = config.packed()
         if "_params" in state:
             state["_network"], state["_params"] = self._fitted_network()
             for name in ("coefs_", "intercepts_", *EXTRA_ATTRIBUTES, "_views", "_folded", "_kept"):

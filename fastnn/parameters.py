@@ -119,11 +119,16 @@ USED_WITH = {
     ),
     "warmup_fraction": _STOCHASTIC,
     "l1_ratio": _STOCHASTIC,
-    "dropout": _STOCHASTIC,
+    "activation": ("hidden layers", lambda model, _: has_hidden_layers(model)),
+    "batch_norm": ("hidden layers", lambda model, _: has_hidden_layers(model)),
+    "dropout": (
+        "hidden layers and a solver other than 'lbfgs'",
+        lambda model, _: model.solver != "lbfgs" and has_hidden_layers(model),
+    ),
     "input_dropout": _STOCHASTIC,
     "batch_norm_momentum": (
-        "batch_norm=True and a solver other than 'lbfgs'",
-        lambda model, _: model.solver != "lbfgs" and model.batch_norm,
+        "batch_norm=True, hidden layers and a solver other than 'lbfgs'",
+        lambda model, _: model.solver != "lbfgs" and model.batch_norm and has_hidden_layers(model),
     ),
     "max_grad_norm": _STOCHASTIC,
     "weight_average": _STOCHASTIC,
@@ -155,6 +160,11 @@ USED_WITH = {
 }
 
 
+def has_hidden_layers(model):
+    """Whether there are to be any."""
+    return np.size(model.hidden_layer_sizes) > 0
+
+
 def ignored_parameters(model, has_validation=False):
     """Names of parameters that are not at their defaults and that a fit will not use."""
     defaults = inspect.signature(type(model)).parameters
@@ -162,6 +172,8 @@ def ignored_parameters(model, has_validation=False):
         name
         for name, (_, is_used) in USED_WITH.items()
         if name in defaults
+        # An empty sequence, one value for each of no layers, asks for nothing.
+        and np.size(getattr(model, name)) > 0
         and not is_used(model, has_validation)
         and not np.array_equal(getattr(model, name), defaults[name].default)
     ]

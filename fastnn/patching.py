@@ -44,7 +44,9 @@ def patch_sklearn():
     The names in `sklearn.neural_network`, and those in modules that have already imported the
     classes from there, mean fastnn's afterwards. Objects that exist, subclasses, and classes kept
     in lists or the like stay as they are. Pickles of scikit-learn's models stay scikit-learn's:
-    the module that defines the classes, which pickles name, is left alone.
+    the module that defines the classes, which pickles name, is left alone. So whoever imports them
+    from that private module, ``sklearn.neural_network._multilayer_perceptron``, meanwhile, gets
+    scikit-learn's.
 
     A second call replaces what modules have imported meanwhile; one `unpatch_sklearn` undoes all.
 
@@ -63,6 +65,9 @@ def patch_sklearn():
     ``python -m fastnn script.py`` does this for a program without any change to it. Joblib's
     workers get fastnn's estimators from a program that is patched; a process of the program's own
     that makes estimators itself calls this function itself.
+
+    skl2onnx notes the classes when it is first imported: imported after this call, it converts
+    fastnn's models as they are; imported before it, what their ``to_sklearn`` returns.
 
     Examples
     --------

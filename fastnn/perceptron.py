@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastnn import stats
 from fastnn.validation import (
     as_it_was_on_failure,
     check_prediction_data,
@@ -306,10 +307,10 @@ class Perceptron(ClassifierMixin, BaseEstimator):
 
     # ---- fitting -------------------------------------------------------------------
 
-    def _fit(self, X, y, coef_init, intercept_init, **how):
+    def _fit(self, X, y, coef_init, intercept_init, incremental=False, **how):
         """Fit; if that fails, leave the estimator exactly as it was."""
-        with as_it_was_on_failure(self):
-            self._train(X, y, coef_init, intercept_init, **how)
+        with as_it_was_on_failure(self), stats.recorded(self, X, incremental):
+            self._train(X, y, coef_init, intercept_init, incremental=incremental, **how)
         return self
 
     def _train(

@@ -63,6 +63,11 @@ def _score_name(network):
     return "R²" if scoring is None and is_regressor(network) else "score"
 
 
+def _has_numbers(curve):
+    """Whether there is something to draw."""
+    return curve is not None and np.isfinite(curve).any()
+
+
 class LossCurveDisplay:
     """Loss and validation score of each epoch of training.
 
@@ -209,7 +214,7 @@ class LossCurveDisplay:
         network, _ = network_in(estimator)
         what = type(network).__name__
         if getattr(network, "loss_curve_", None) is None:
-            if getattr(network, "solver", None) == "lbfgs":
+            if hasattr(network, "coefs_") and network.solver == "lbfgs":
                 raise AttributeError(
                     f"{what} has no loss_curve_: its solver='lbfgs' recorded no losses. Fit "
                     "fastnn's estimators, which record them, or another solver, such as 'adam'."
@@ -220,12 +225,14 @@ class LossCurveDisplay:
             )
         scores = getattr(network, "validation_scores_", None)
         best_epoch = getattr(network, "best_epoch_", None)
-        if best_epoch is None and scores is not None and np.isfinite(scores).any():
+        if best_epoch is None and _has_numbers(scores):
             # scikit-learn's networks keep the weights of the best score, but not when it was.
             best_epoch = len(network.loss_curve_) - len(scores) + int(np.nanargmax(scores)) + 1
+        # What scikit-learn did not record is NaN in a model that was taken from it.
+        validation_loss = getattr(network, "validation_loss_curve_", None)
         return cls(
             loss_curve=network.loss_curve_,
-            validation_loss_curve=getattr(network, "validation_loss_curve_", None),
+            validation_loss_curve=validation_loss if _has_numbers(validation_loss) else None,
             validation_scores=scores,
             best_epoch=best_epoch,
             score_name=_score_name(network),
@@ -292,12 +299,11 @@ class LossCurveDisplay:
 
     def _plot_loss(self, kwargs):
         self.line_ = self._draw(self.ax_, self.loss_curve, "training loss", "-", kwargs)
-        marked = self.line_
         if self.validation_loss_curve is not None:
-            self.validation_line_ = marked = self._draw(
+            self.validation_line_ = self._draw(
                 self.ax_, self.validation_loss_curve, "validation loss", "--", kwargs
             )
-        self._mark_best(marked)
+        self._mark_best(self.validation_line_ or self.line_)
         self.ax_.set_ylabel("Loss")
 
     def _plot_score(self, kind, score_ax, kwargs):

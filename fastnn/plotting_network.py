@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, isqrt, prod, sqrt
+from math import ceil, isqrt, sqrt
+from numbers import Integral
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from fastnn.augmentation import check_image_shape
 from fastnn.plotting import figure_axes, network_in, normalized
 
 # Red is positive and blue negative, which is safe for the colour-blind.
@@ -16,7 +18,11 @@ RADIUS = 0.32
 
 
 def _layers(network):
-    """Weights (n_in, n_out) and biases of each layer."""
+    """Weights (n_in, n_out) and biases of each layer, with batch normalisation folded in."""
+    if hasattr(network, "_fitted_network"):
+        network, params = network._fitted_network()
+        network, params = network.folded(params)
+        return network.coefs(params), network.intercepts(params)
     if hasattr(network, "coefs_"):
         return network.coefs_, network.intercepts_
     if hasattr(network, "coef_") and hasattr(network, "intercept_"):
@@ -30,12 +36,16 @@ def _layers(network):
 
 
 def _feature_names(network, before, n_features):
-    if hasattr(network, "feature_names_in_"):
-        return list(network.feature_names_in_)
-    try:
-        return list(before.get_feature_names_out())
-    except AttributeError:  # There is nothing before it, or something that gives no names.
+    names = getattr(network, "feature_names_in_", None)
+    if names is None:
+        try:
+            names = before.get_feature_names_out()
+        except (AttributeError, ValueError):
+            pass  # There is nothing before it, or something that gives or knows no names.
+    # "passthrough" makes None of no names; and other weights may have been put in place.
+    if names is None or len(names) != n_features:
         return [f"x{i}" for i in range(n_features)]
+    return list(names)
 
 
 def _output_names(network, n_outputs):
@@ -223,8 +233,7 @@ class NetworkDisplay:
         return self
 
     def _check(self, max_units):
-        if max_units < 2:
-            raise ValueError(f"max_units is at least 2, not {max_units}.")
+        _check_count("max_units", max_units, at_least=2)
         for what, names, n in (
             ("feature_names", self.feature_names, len(self.coefs[0])),
             ("output_names", self.output_names, len(self.intercepts[-1])),
@@ -289,13 +298,18 @@ def _check_image_shape(image_shape, n_features):
                 "a square number. Pass image_shape=(height, width) or (height, width, 3)."
             )
         return side, side
-    shape = tuple(image_shape)
-    if len(shape) not in (2, 3) or shape[2:] not in ((), (3,)) or prod(shape) != n_features:
+    height, width, channels = check_image_shape(image_shape)
+    if channels not in (1, 3) or height * width * channels != n_features:
         raise ValueError(
-            f"image_shape={shape} does not fit {n_features} features: it is (height, width) or "
-            "(height, width, 3), and its product the number of features."
+            f"image_shape={tuple(image_shape)} does not fit {n_features} features: it is (height, "
+            "width), with 3 after it for colour images, and its product the number of features."
         )
-    return shape
+    return (height, width) if channels == 1 else (height, width, channels)
+
+
+def _check_count(name, value, at_least=1):
+    if not isinstance(value, Integral) or value < at_least:
+        raise ValueError(f"{name} is an integer of at least {at_least}, not {value!r}.")
 
 
 def _chosen_units(weights, units, largest):
@@ -303,14 +317,13 @@ def _chosen_units(weights, units, largest):
     n_units = len(weights)
     if np.ndim(units):
         chosen = np.asarray(units)
-        if not chosen.size or chosen.dtype.kind not in "iu":
+        if chosen.ndim > 1 or not chosen.size or chosen.dtype.kind not in "iu":
             raise ValueError(f"units is a number of units or a list of them, not {units!r}.")
         if chosen.min() < -n_units or chosen.max() >= n_units:
             raise ValueError(f"units={units} has numbers that the {n_units} units do not have.")
         chosen = chosen % n_units
     else:
-        if units < 1:
-            raise ValueError(f"units={units}: at least one unit is drawn.")
+        _check_count("units", units)
         chosen = np.arange(n_units)
     if largest:
         norms = np.linalg.norm(weights[chosen], axis=1)
@@ -350,8 +363,8 @@ class WeightsDisplay:
         The weights that lead to each unit.
 
     image_shape : tuple of int
-        (height, width), or (height, width, 3) for colour images, whose features are the
-        channels of one pixel after another.
+        (height, width) or (height, width, 1), or (height, width, 3) for colour images, whose
+        features are the channels of one pixel after another.
 
     units : ndarray of shape (n_units,), default=None
         The units' numbers in the network. None: 0, 1, ...
@@ -399,8 +412,8 @@ class WeightsDisplay:
             weights are those of the features that reach the network.
 
         image_shape : tuple of int, default=None
-            (height, width) or (height, width, 3). None: a square, where the number of features is
-            that of one.
+            (height, width), (height, width, 1) or (height, width, 3). None: a square, where the
+            number of features is that of one.
 
         units : int or array-like of int, default=25
             How many units to draw, or all where there are fewer; or which.
@@ -443,7 +456,7 @@ class WeightsDisplay:
             Whether to draw the scale. Colour images have none.
 
         **kwargs : dict
-            Passed to matplotlib's `imshow`, such as ``cmap``, or ``vmin`` and ``vmax``.
+            Passed to matplotlib's `imshow`, such as ``cmap``, ``norm``, or ``vmin`` and ``vmax``.
 
         Returns
         -------
@@ -451,6 +464,8 @@ class WeightsDisplay:
             This display.
         """
         shape = _check_image_shape(self.image_shape, np.shape(self.weights)[1])
+        n_columns = ceil(sqrt(len(self.weights))) if n_columns is None else n_columns
+        _check_count("n_columns", n_columns)
         self.ax_, self.figure_ = figure_axes(self, ax)
         weights = np.asarray(self.weights, dtype=float)
         limit = np.abs(weights).max() or 1.0
@@ -458,11 +473,12 @@ class WeightsDisplay:
         if in_color:
             # Red, green and blue from 0 to 1; a weight of zero is half of each.
             weights = 0.5 + weights / (2 * limit)
-        n_columns = ceil(sqrt(len(weights))) if n_columns is None else n_columns
         mosaic, corners = _mosaic(weights.reshape(-1, *shape), n_columns, 0.3 * number)
         if in_color:
             mosaic = np.nan_to_num(mosaic, nan=1.0)  # No colour map makes NaN transparent.
-        defaults = {} if in_color else {"cmap": DIVERGING, "vmin": -limit, "vmax": limit}
+        defaults = {} if in_color else {"cmap": DIVERGING}
+        if not in_color and kwargs.get("norm") is None:  # One has limits of its own.
+            defaults |= {"vmin": -limit, "vmax": limit}
         self.image_ = self.ax_.imshow(mosaic, **{"interpolation": "nearest"} | defaults | kwargs)
         self.ax_.set_axis_off()
         self._frame(corners, shape)

@@ -33,7 +33,9 @@ def _record(folder, model, X, incremental):
     begin = perf_counter()
     yield
     seconds = perf_counter() - begin
-    units = [model.n_features_in_, *(coef.shape[1] for coef in model.coefs_)]
+    # A Perceptron has one layer, transposed.
+    coefs = getattr(model, "coefs_", None) or [model.coef_.T]
+    units = [model.n_features_in_, *(coef.shape[1] for coef in coefs)]
     entry = {
         "estimator": type(model).__name__ + (".partial_fit" if incremental else ""),
         "rows": _num_samples(X),
@@ -51,9 +53,14 @@ def _record(folder, model, X, incremental):
 
 
 def read(folder):
-    """All entries recorded in a folder."""
-    lines = [line for path in sorted(Path(folder).iterdir()) for line in path.open()]
-    return [json.loads(line) for line in lines]
+    """All entries recorded in a folder; without those of which a part only was written."""
+    entries = []
+    with suppress(OSError):
+        for path in sorted(Path(folder).iterdir()):
+            for line in path.read_bytes().splitlines():
+                with suppress(ValueError):
+                    entries.append(json.loads(line))
+    return entries
 
 
 def groups(entries):

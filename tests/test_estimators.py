@@ -99,6 +99,18 @@ def test_ignored_parameter_warns_once(solver, name):
         assert part in message
 
 
+@pytest.mark.parametrize(
+    "params", [dict(activation="tanh"), dict(dropout=0.5), dict(batch_norm=True)]
+)
+def test_what_only_hidden_layers_have(params):
+    X, y = make_problem("binary")
+    model = MLPClassifier((), max_iter=1, random_state=0, **params)
+    (message,) = user_warnings(model.fit, X, y)
+    name = next(iter(params))
+    assert f"{name}=" in message and "is only used with hidden layers" in message
+    assert user_warnings(MLPClassifier((), max_iter=1, dropout=[], activation=()).fit, X, y) == []
+
+
 def test_ignored_parameters_share_a_warning():
     X, y = make_problem("regression")
     model = MLPRegressor(solver="lbfgs", max_iter=1, nesterovs_momentum=False, momentum=0.5)

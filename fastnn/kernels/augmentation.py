@@ -32,35 +32,44 @@ from fastnn.kernels.plan import Plan
 # Beyond the image there is noise for so many sigmas: what is further off would add a part in 400 to
 # the variance at an edge.
 REACH = 2.0
-# Half the square of a distance of 8 sigmas, from which on a Gaussian counts as zero; and terms of
-# exp(x) = 1 + x + x**2 / 2 + ..., enough up to there.
-FAR = 32.0
+# A distance in sigmas from which on a Gaussian counts as zero; and terms of
+# exp(x) = 1 + x + x**2 / 2 + ..., enough up to half its square.
+FAR = 8
 EXP_TERMS = 140
-# Tasks of images that are augmented by themselves, and operations for each of their pixels, about.
+# Tasks of images that are augmented by themselves, and what part of the images' memory the tasks'
+# together may take; and operations for each pixel, about.
 MOST_TASKS = 64
+MOST_MEMORY = 1 / 4
 PIXEL_FLOPS = 100
+# Of pixels in the padded image.
+PLACE = np.dtype(np.int32)
 
 
-def grid_points(size, sigma):
-    """Where noise is drawn along an axis of that many pixels, from their middle: sigma apart."""
-    n = int(np.ceil((size - 1) / sigma + 2 * REACH)) + 1
-    return sigma * (np.arange(n) - (n - 1) / 2)
+def n_grid_points(size, sigma):
+    """How many points, sigma apart, noise is drawn on along an axis of that many pixels."""
+    return int(np.ceil((size - 1) / sigma + 2 * REACH)) + 1
 
 
-def smoothing(size, sigma):
-    """The matrix (size, points) that makes a smooth field along an axis of what is drawn.
+def fill_smoothing(table, sigma, factor=1.0):
+    """Make of zeros (size, points) what makes a smooth field along an axis of what is drawn.
 
     Noise smoothed by a Gaussian of width sigma is a random field that this makes of noise on a
     grid as wide as sigma, to a part in 10,000 of the covariance. By sums, products and quotients
     alone, as the libraries' exp differs between machines.
     """
-    pixels = np.arange(size) - (size - 1) / 2
-    squares = 0.5 * ((pixels[:, None] - grid_points(size, sigma)) / sigma) ** 2
-    squares = np.minimum(squares, FAR)
+    # Both from their middle.
+    pixels, points = (np.arange(n) - (n - 1) / 2 for n in table.shape)
+    points *= sigma
+    # Of each pixel the points up to as far: the rest of a long axis would take most of the time.
+    nearby = np.rint((pixels - points[0]) / sigma).astype(np.int64)[:, None]
+    nearby = nearby + np.arange(-FAR, FAR + 1)
+    rows, places = np.nonzero((nearby >= 0) & (nearby < len(points)))
+    columns = nearby[rows, places]
+    squares = 0.5 * ((pixels[rows] - points[columns]) / sigma) ** 2
     value = np.ones_like(squares)
     for i in range(EXP_TERMS, 0, -1):
         value = 1.0 + value * squares / i
-    return np.where(squares < FAR, 1.0 / value, 0.0)
+    table[rows, columns] = np.where(squares < 0.5 * FAR**2, 1.0 / value * factor, 0.0)
 
 
 class Augmentation:
@@ -75,7 +84,6 @@ class Augmentation:
     def __init__(self, settings, dtype):
         self.dtype = np.dtype(dtype)
         height, width, channels = settings.shape
-        alpha, sigma = settings.elastic
         self.sizes = np.zeros(N_SIZES, np.int64)  # (8,)
         self.sizes[[HEIGHT, WIDTH, CHANNELS]] = settings.shape
         self.sizes[MOVES], self.sizes[HAS_FILL] = settings.moves, settings.fill is not None
@@ -83,18 +91,28 @@ class Augmentation:
         # Of each pixel, from the middle: (2, height, width).
         axes = [np.arange(size) - (size - 1) / 2 for size in (height, width)]
         self.grid = np.stack(np.meshgrid(*axes, indexing="ij")).astype(dtype)
-        smooth_y, smooth_x = smoothing(height, sigma), smoothing(width, sigma)
-        # Of noise on every pixel Simard's alpha is a factor, and the Gaussian's integral is 1. A
-        # point of the grid stands for sigma**2 pixels, and their sum's spread is sigma times one's.
-        smooth_y *= alpha / (2 * np.pi * sigma)
-        grid_height, grid_width = smooth_y.shape[1], smooth_x.shape[1]
-        if alpha > 0:
-            self.sizes[[GRID_HEIGHT, GRID_WIDTH]] = grid_height, grid_width
-        self.smoothing = np.concatenate([smooth_y.ravel(), smooth_x.T.ravel()]).astype(dtype)
+        self._set_smoothing(*settings.elastic)
         # Displacements and offsets; and noise and its first product, or the padded image.
         padded = (height + AROUND) * (width + AROUND)
+        grid_height, grid_width = map(int, self.sizes[[GRID_HEIGHT, GRID_WIDTH]])
         noise = 2 * grid_height * (grid_width + width)
-        self.scratch_size = 4 * height * width + max(padded, noise if alpha > 0 else 0)
+        self.scratch_size = 4 * height * width + max(padded, noise)
+
+    def _set_smoothing(self, alpha, sigma):
+        """The grid's sizes, and its table: (height, grid_height), then (grid_width, width)."""
+        if alpha == 0:
+            self.smoothing = np.zeros(0, self.dtype)
+            return
+        height, width = map(int, self.sizes[[HEIGHT, WIDTH]])
+        grid_height, grid_width = n_grid_points(height, sigma), n_grid_points(width, sigma)
+        self.sizes[[GRID_HEIGHT, GRID_WIDTH]] = grid_height, grid_width
+        n_columns = height * grid_height
+        self.smoothing = np.zeros(n_columns + grid_width * width, self.dtype)
+        # Of noise on every pixel Simard's alpha is a factor, and the Gaussian's integral is 1. A
+        # point of the grid stands for sigma**2 pixels, and their sum's spread is sigma times one's.
+        columns = self.smoothing[:n_columns].reshape(height, grid_height)
+        fill_smoothing(columns, sigma, alpha / (2 * np.pi * sigma))
+        fill_smoothing(self.smoothing[n_columns:].reshape(grid_width, width).T, sigma)
 
     def _set_settings(self, settings):
         values = np.zeros(N_SETTINGS)  # (16,)
@@ -105,7 +123,18 @@ class Augmentation:
         values[SKEW], values[CONTRAST] = settings.skew, settings.contrast
         values[[REFLECT_Y, REFLECT_X]] = settings.reflect
         values[FILL] = settings.fill or 0.0
+        if abs(values[FILL]) > np.finfo(self.dtype).max:
+            raise ValueError(
+                f"fill={settings.fill} is too large for dtype('{self.dtype}'), the precision in "
+                "which the images are augmented. Give a smaller fill, or choose float64."
+            )
         self.settings = values
+
+    def n_tasks(self, images):
+        """How many tasks to make of ``images`` (n, n_features): each has a scratch of its own."""
+        n_pixels = self.grid[0].size
+        task_bytes = self.scratch_size * self.dtype.itemsize + n_pixels * PLACE.itemsize
+        return int(min(max(1, MOST_MEMORY * images.nbytes // task_bytes), MOST_TASKS))
 
     def add(self, plan, images, stride, key, block):
         """In a chain over rows: augment ``images`` (rows, stride) in place, ``block`` a task."""
@@ -114,7 +143,7 @@ class Augmentation:
         plan.add(
             catalog.augment_unit(self.dtype.name), images_at=images, ld=stride,
             sizes_at=self.sizes, settings_at=self.settings, grid_at=self.grid,
-            smoothing_at=self.smoothing, places_at=np.zeros((n_tasks, n_pixels), np.int32),
+            smoothing_at=self.smoothing, places_at=np.zeros((n_tasks, n_pixels), PLACE),
             scratch_at=np.zeros((n_tasks, self.scratch_size), self.dtype),
             scratch_size=self.scratch_size, key_at=key, block=block,
         )  # fmt: skip
@@ -123,7 +152,8 @@ class Augmentation:
 def augment(settings, images, seed):
     """Augment ``images`` (n, n_features) in place, as in the first step of a training."""
     rows = len(images)
-    block = -(-rows // MOST_TASKS)
+    augmentation = Augmentation(settings, images.dtype)
+    block = -(-rows // augmentation.n_tasks(images))
     key = np.zeros(1, np.int64)
     plan = Plan()
     plan.group()
@@ -131,6 +161,6 @@ def augment(settings, images, seed):
     plan.add(catalog.begin_random_unit(), steps_at=np.zeros(1), seed=seed, n_layers=0, keys_at=key)
     plan.group()
     plan.chain(row_block=block)
-    Augmentation(settings, images.dtype).add(plan, images, images.shape[1], key, block)
+    augmentation.add(plan, images, images.shape[1], key, block)
     Pace(plan.compile(), PIXEL_FLOPS * images.size, 1).run(rows, rows)
     return images
