@@ -1,13 +1,11 @@
 """Row augmentation: what changing the images of row A costs, in the compiled loop."""
 
-from statistics import median
-
 import numpy as np
 
 import core
 import peers
 from fastnn import ImageAugmenter
-from feature_costs import Feature, time_epochs
+from feature_costs import Feature, time_in_turn
 from formatting import number, table
 from processes import Process
 from rows import ROWS
@@ -38,14 +36,7 @@ def measure_changes(dtype, n_runs):
         title: core.make_trainer(row, X, y, feature=_feature(title, settings), n_jobs=None)[0]
         for title, settings in CHANGES.items()
     }
-    order = np.random.RandomState(0).permutation(len(X))
-    seconds = {title: [] for title in trainers}
-    for trainer in trainers.values():
-        trainer.train_epoch(order)
-    for _ in range(n_runs):
-        for title, trainer in trainers.items():
-            seconds[title].append(time_epochs(trainer, row, order))
-    return {title: median(values) for title, values in seconds.items()}
+    return time_in_turn(trainers, row, len(X), n_runs)
 
 
 def _feature(title, settings):

@@ -64,7 +64,12 @@ def measure_row(name, n_runs):
     row = ROWS[name]
     X, y = peers.load(name, DTYPE)
     trainers = {f.title: core.make_trainer(row, X, y, feature=f)[0] for f in FEATURES}
-    order = np.random.RandomState(0).permutation(len(X))
+    return time_in_turn(trainers, row, len(X), n_runs)
+
+
+def time_in_turn(trainers, row, n_rows, n_runs):
+    """The median seconds of a step of each trainer, by title."""
+    order = np.random.RandomState(0).permutation(n_rows)
     seconds = {title: [] for title in trainers}
     for trainer in trainers.values():
         trainer.train_epoch(order)

@@ -38,14 +38,15 @@ def make_model(**settings):
     )  # fmt: skip
 
 
-def main():
+def report(model):
+    """Train a model and print its test error."""
     X_train, y_train, X_test, y_test = load()
     begin = perf_counter()
-    model = make_model(verbose=True).fit(X_train, y_train)
+    model.fit(X_train, y_train)
     seconds = perf_counter() - begin
     error = 100 * (1 - model.score(X_test, y_test))
     print(f"test error {error:.2f} % after {model.n_iter_} epochs in {seconds:.0f} s")
 
 
 if __name__ == "__main__":
-    main()
+    report(make_model(verbose=True))

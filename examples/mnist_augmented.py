@@ -7,9 +7,7 @@ and elastic deformations. The settings were chosen on 5,000 of the 60,000 traini
 images are looked at once. Prints the test error and the seconds.
 """
 
-from time import perf_counter
-
-from mnist import load
+from mnist import report
 
 from fastnn import ImageAugmenter, MLPClassifier
 
@@ -26,14 +24,5 @@ def make_model(max_iter=250, **settings):
     )  # fmt: skip
 
 
-def main():
-    X_train, y_train, X_test, y_test = load()
-    begin = perf_counter()
-    model = make_model(verbose=True).fit(X_train, y_train)
-    seconds = perf_counter() - begin
-    error = 100 * (1 - model.score(X_test, y_test))
-    print(f"test error {error:.2f} % after {model.n_iter_} epochs in {seconds:.0f} s")
-
-
 if __name__ == "__main__":
-    main()
+    report(make_model(verbose=True))

@@ -9,7 +9,6 @@ import shutil
 import sys
 import tempfile
 import types
-from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from time import perf_counter
@@ -97,8 +96,7 @@ def run_script(path):
     leave_current_folder()
     if pkgutil.get_importer(path) is not None:
         # A folder or a zip file with a __main__.py, that puts itself on the path.
-        with one_line_if_not_found():
-            runpy.run_path(os.path.abspath(path), run_name="__main__")
+        run_by_runpy(runpy.run_path, os.path.abspath(path))
         return
     if not sys.flags.safe_path:
         sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
@@ -122,15 +120,13 @@ def leave_current_folder():
 
 def run_module(name):
     """Run a module as ``python -m name`` does."""
-    with one_line_if_not_found():
-        runpy.run_module(name, run_name="__main__", alter_sys=True)
+    run_by_runpy(runpy.run_module, name, alter_sys=True)
 
 
-@contextmanager
-def one_line_if_not_found():
-    """Say of a program that is not there what python says."""
+def run_by_runpy(run, what, **options):
+    """Run a program by a function of runpy; of one that is not there, say what python says."""
     try:
-        yield
+        run(what, run_name="__main__", **options)
     except ImportError as error:
         if program_frames(error.__traceback__) is None:
             sys.exit(f"{sys.executable}: {error}")

@@ -54,6 +54,11 @@ def counterpart(cls):
     return getattr(_multilayer_perceptron, name)
 
 
+def _own_class(cls):
+    """The one of our two estimators that a class is, or is derived from."""
+    return next(base for base in cls.__mro__ if base.__module__.split(".")[0] == __package__)
+
+
 def deep_copies(values):
     """A copy of a dict of parameters or attributes that keeps what they share."""
     # With random_state=None NumPy's generator is everybody's, and stays so.
@@ -63,6 +68,18 @@ def deep_copies(values):
 
 class ExchangeMixin:
     """Conversions from and to scikit-learn's estimators."""
+
+    @property
+    def _label_binarizer(self):
+        """What programs that read scikit-learn's fitted classifiers look for, such as skl2onnx.
+
+        The rest is the same here, but for batch normalisation, which only `to_sklearn` folds in.
+        """
+        if not hasattr(self, "_labels"):
+            raise AttributeError(f"{type(self).__name__!r} has no attribute '_label_binarizer'")
+        if self._fitted_network()[0].batch_norm:
+            raise AttributeError("convert what to_sklearn() returns, without batch normalisation")
+        return _label_binarizer(self._labels)
 
     def to_sklearn(self):
         """Return scikit-learn's estimator with the same parameters and the same network.
@@ -148,8 +165,10 @@ class ExchangeMixin:
         """Return an estimator with the parameters and the network of scikit-learn's.
 
         The predictions are the same, to rounding, and ``warm_start`` and ``partial_fit`` go on
-        from the state of scikit-learn's, the optimizer's included. A model that is not fitted
-        gives an estimator that is not.
+        from the state of scikit-learn's, the optimizer's included. With early stopping ``fit``
+        then keeps the best weights; scikit-learn's goes on in place, so that where nothing is
+        better its model ends with the last. A model that is not fitted gives an estimator that
+        is not.
 
         Parameters
         ----------
@@ -165,7 +184,8 @@ class ExchangeMixin:
         Raises
         ------
         TypeError
-            If the model is of another class.
+            If the model is of another class, or this one is a subclass that does not take, or
+            does not keep, the parameters of scikit-learn's.
 
         Warns
         -----
@@ -204,7 +224,7 @@ class ExchangeMixin:
                 params[name] = value
         state = {k: v for k, v in vars(model).items() if k in SHARED_ATTRIBUTES}
         params, state = deep_copies((params, state))
-        result = cls(**params)
+        result = _made(cls, params)
         if hasattr(model, "coefs_"):
             vars(result).update(state)
             _set_our_network(result, model)
@@ -288,12 +308,13 @@ def _their_parameters(model, cls, known):
         and what it is replaced by, in words.
     """
     names = cls._get_param_names()
+    defaults = inspect.signature(_own_class(type(model))).parameters
     solver = model.solver if model.solver in SOLVERS else "adam"
     learning_rate = model.learning_rate if model.learning_rate in SCHEDULES else "constant"
     known = {**known, "solver": solver, "learning_rate": learning_rate}
     known |= WITHOUT_EFFECT.get(solver, {})
     params, left_out = {}, {}
-    for name, parameter in inspect.signature(type(model)).parameters.items():
+    for name, parameter in defaults.items():
         value = getattr(model, name)
         if name in names:
             params[name] = known.get(name, value)
@@ -301,6 +322,10 @@ def _their_parameters(model, cls, known):
                 left_out[name] = f"{name}={value!r} (now {params[name]!r})"
         elif not _same(value, known.get(name, parameter.default)):
             left_out[name] = f"{name}={value!r}"
+    # Those that a subclass adds.
+    for name in type(model)._get_param_names():
+        if name not in defaults:
+            left_out[name] = f"{name}={getattr(model, name)!r}"
     return params, left_out
 
 
@@ -358,12 +383,15 @@ def _set_their_optimizer(result, model, network):
 
     With a validation set of its own, partial_fit does not go on from the weights that predict.
     """
+    weights = result.coefs_ + result.intercepts_
     ours = vars(model).get("_optimizer")
     nesterov = model.solver == "sgd" and model.nesterovs_momentum
     rule_name = "nesterov" if nesterov else model.solver
     if ours is None or ours.rule_name != rule_name or ours.raw is not None:
         return
-    weights = result.coefs_ + result.intercepts_
+    if ours.slots.shape[1] != sum(map(np.size, weights)):
+        # The state of another network: of larger layers, or with batch normalisation.
+        return
     slots = [_copies(_layerwise(network, slot)) for slot in ours.slots]
     if ours.rule_name == "adam":
         theirs = AdamOptimizer(weights, ours.rate, *map(float, ours.state[[BETA_1, BETA_2]]))
@@ -404,6 +432,11 @@ def _steps(state):
 
 def _wrong_model(cls, theirs, model):
     """What to say where a model is not of the class that was expected."""
+    if isinstance(model, type):
+        return (
+            f"{cls.__name__}.from_sklearn takes an instance of scikit-learn's {theirs.__name__}, "
+            f"got the class {model.__name__}. Give it a fitted model, or {model.__name__}()."
+        )
     given = f"{type(model).__module__.split('.')[0]}'s {type(model).__name__}"
     message = f"{cls.__name__}.from_sklearn takes scikit-learn's {theirs.__name__}, got {given}."
     if isinstance(model, _multilayer_perceptron.BaseMultilayerPerceptron):
@@ -414,6 +447,26 @@ def _wrong_model(cls, theirs, model):
     if hasattr(model, "steps"):
         return f"{message} Give the pipeline's own step, such as pipeline[-1]."
     return message
+
+
+def _made(cls, params):
+    """An estimator of ours; TypeError if a subclass does not take these parameters."""
+    advice = f"Use {_own_class(cls).__name__}.from_sklearn."
+    try:
+        inspect.signature(cls).bind(**params)
+    except TypeError as error:
+        raise TypeError(
+            f"{cls.__name__}.from_sklearn cannot make a {cls.__name__} with the parameters of "
+            f"scikit-learn's: {error}. {advice}"
+        ) from None
+    result = cls(**params)
+    changed = [name for name, value in params.items() if getattr(result, name, None) is not value]
+    if changed:
+        raise TypeError(
+            f"{cls.__name__}.from_sklearn cannot make a {cls.__name__} with the parameters of "
+            f"scikit-learn's: its __init__ changes {', '.join(changed)}. {advice}"
+        )
+    return result
 
 
 def _set_our_network(result, model):
@@ -438,6 +491,8 @@ def _set_our_history(result):
     if losses is None:
         return
     scores = result.validation_scores_
+    # What patience was counted by.
+    result._criterion = (scores is not None, None)
     result.learning_rate_curve_ = [math.nan] * len(losses)
     result.validation_loss_curve_ = None if scores is None else [math.nan] * len(scores)
     known = scores is not None and not np.isnan(scores).all()

@@ -214,7 +214,7 @@ class LossCurveDisplay:
         network, _ = network_in(estimator)
         what = type(network).__name__
         if getattr(network, "loss_curve_", None) is None:
-            if hasattr(network, "coefs_") and network.solver == "lbfgs":
+            if hasattr(network, "coefs_") and getattr(network, "solver", None) == "lbfgs":
                 raise AttributeError(
                     f"{what} has no loss_curve_: its solver='lbfgs' recorded no losses. Fit "
                     "fastnn's estimators, which record them, or another solver, such as 'adam'."
@@ -303,7 +303,7 @@ class LossCurveDisplay:
             self.validation_line_ = self._draw(
                 self.ax_, self.validation_loss_curve, "validation loss", "--", kwargs
             )
-        self._mark_best(self.validation_line_ or self.line_)
+        self._mark_best(self.validation_line_, self.line_)
         self.ax_.set_ylabel("Loss")
 
     def _plot_score(self, kind, score_ax, kwargs):
@@ -331,14 +331,20 @@ class LossCurveDisplay:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return line
 
-    def _mark_best(self, line):
-        x, y = line.get_data()
-        if self.best_epoch is None or self.best_epoch not in x:
-            return
+    def _mark_best(self, *lines):
+        """Mark the best epoch on the first of the lines that has a number there."""
+        for line in filter(None, lines):
+            x, y = map(np.asarray, line.get_data())
+            places = np.flatnonzero((x == self.best_epoch) & np.isfinite(y))
+            if len(places):
+                self._mark(line, y[places[0]])
+                return
+
+    def _mark(self, line, y):
         label = self._label(f"best {self.step_name} ({self.best_epoch})")
         (mark,) = line.axes.plot(
             self.best_epoch,
-            y[list(x).index(self.best_epoch)],
+            y,
             label=f"_{label}" if self.best_marks_ else label,  # Once in the legend.
             linestyle="none",
             marker="o",

@@ -87,8 +87,8 @@ class NetworkDisplay:
     """A small network: its units, weights and biases.
 
     Units are circles in columns, one column a layer. The colour of a line is the weight that it
-    stands for, its width the weight's size; the colour of a circle is the unit's bias. Made by
-    `from_estimator`.
+    stands for, its width the weight's size; the colour of a circle is the unit's bias. Batch
+    normalisation is folded into both. Made by `from_estimator`.
 
     Parameters
     ----------
@@ -354,8 +354,8 @@ def _mosaic(images, n_columns, room):
 class WeightsDisplay:
     """First-layer weights as images: what each hidden unit looks for.
 
-    Red pixels speak for the unit, blue ones against it; one scale serves all units. Made by
-    `from_estimator`.
+    Red pixels speak for the unit, blue ones against it; one scale serves all units. Batch
+    normalisation is folded into the weights. Made by `from_estimator`.
 
     Parameters
     ----------

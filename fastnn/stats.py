@@ -55,8 +55,8 @@ def _record(folder, model, X, incremental):
 def read(folder):
     """All entries recorded in a folder; without those of which a part only was written."""
     entries = []
-    with suppress(OSError):
-        for path in sorted(Path(folder).iterdir()):
+    for path in sorted(Path(folder).glob("*.jsonl")):
+        with suppress(OSError):
             for line in path.read_bytes().splitlines():
                 with suppress(ValueError):
                     entries.append(json.loads(line))

@@ -1,9 +1,11 @@
 """Defaults of estimators: who sees what is configured, and who wins."""
 
+import copy
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numpy as np
 import pytest
 from joblib import parallel_backend
@@ -253,16 +255,29 @@ def test_files_configure_no_process(tmp_path):
     assert run_python(code + "print(json.dumps(fastnn.get_config()))", path) == INITIAL
 
 
-def test_nothing_is_stored_where_nothing_was_configured():
+def test_hashes_depend_on_the_settings_in_force_only():
+    """So that joblib.Memory finds its results in the next run, and in a block none from outside."""
     code = """
-import fastnn, json
+import fastnn, joblib, json
 model = fastnn.MLPClassifier()
-before = "_config" in model.__getstate__()
-with fastnn.config_context(n_jobs=1):
-    pass
-print(json.dumps([before, "_config" in model.__getstate__()]))
+hashes = [joblib.hash(model)]
+with fastnn.config_context(dtype="float32"):
+    hashes.append(joblib.hash(model))
+print(json.dumps([*hashes, joblib.hash(model)]))
 """
-    assert run_python(code) == [False, True]
+    hashes = run_python(code)
+    assert hashes[0] == hashes[2] != hashes[1]
+    with config_context(dtype="float32"):
+        assert joblib.hash(fastnn.MLPClassifier()) == hashes[1]
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_copies_and_pickles_of_every_protocol(protocol):
+    with config_context(dtype="float32"):
+        fitted = model().fit(X, y)
+        copies = [copy.copy(fitted), pickle.loads(pickle.dumps(fitted, protocol))]
+    for copied in copies:
+        np.testing.assert_array_equal(copied.predict_proba(X), fitted.predict_proba(X))
 
 
 def test_public_names():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sklearn
-import sklearn.neural_network
+import sklearn.neural_network as sk
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -18,13 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 import fastnn
-from common import (
-    ACTIVATIONS,
-    PROBLEMS,
-    estimator_for,
-    make_problem,
-    scikit_learn_twin,
-)
+from common import ACTIVATIONS, PROBLEMS, estimator_for, make_problem, scikit_learn_twin
 from fastnn.kernels.losses import LOSSES
 
 HAS_POISSON = parse_version(sklearn.__version__) >= parse_version("1.7")
@@ -53,13 +47,6 @@ def fitted(problem, **params):
     return estimator_for(problem, **settings | params).fit(X, y), X, y
 
 
-def to_sklearn_quietly(model):
-    """Without the warning about what is left out, which tests of its own are about."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return model.to_sklearn()
-
-
 def assert_same_predictions(a, b, X, tolerance=1e-12):
     # Of probabilities, not of their logarithms, which scikit-learn takes after rounding.
     if not hasattr(a, "classes_"):
@@ -83,7 +70,7 @@ def assert_same_weights(a, b, tolerance=1e-9):
 def test_same_predictions(problem, activation):
     ours, X, _ = fitted(problem, activation=activation)
     theirs = ours.to_sklearn()
-    assert type(theirs) is getattr(sklearn.neural_network, type(ours).__name__)
+    assert type(theirs) is getattr(sk, type(ours).__name__)
     assert_same_predictions(ours, theirs, X)
     again = type(ours).from_sklearn(theirs)
     assert_same_predictions(ours, again, X, tolerance=0)
@@ -167,13 +154,25 @@ def test_warm_start(params):
     assert theirs.loss_curve_ == pytest.approx(ours.loss_curve_, abs=1e-9)
 
 
+def test_a_warm_start_that_finds_nothing_better():
+    """The best weights stay here; scikit-learn's are the last, under the same best score."""
+    X, y = load_iris(return_X_y=True)
+    params = {"early_stopping": True, "learning_rate_init": 0.1, "random_state": 2}
+    theirs = sk.MLPClassifier(8, warm_start=True, **params).fit(X, y)
+    ours = fastnn.MLPClassifier.from_sklearn(theirs)
+    best, score = theirs.coefs_[0].copy(), theirs.best_validation_score_
+    for model in (theirs, ours):
+        assert model.fit(X, y).best_validation_score_ == score
+    np.testing.assert_array_equal(ours.coefs_[0], best)
+    assert np.abs(theirs.coefs_[0] - best).max() > 1e-4
+
+
 def test_adams_steps_are_told_of_the_decay_that_is_left():
     # beta_1**8000 is 0 in floating point.
     X, y = make_problem("regression", n_samples=10)
     params = {"batch_size": 1, "max_iter": 800, "tol": 0, "n_iter_no_change": 800}
     ours = fastnn.MLPRegressor(hidden_layer_sizes=2, random_state=0, **params)
-    theirs = ours.fit(X, y).to_sklearn()
-    assert theirs._optimizer.t == 8000
+    assert ours.fit(X, y).to_sklearn()._optimizer.t == 8000
 
 
 @pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
@@ -184,8 +183,9 @@ def test_batch_normalisation_is_folded_in(problem):
     assert_same_predictions(ours, theirs, X)
     assert np.abs(theirs.coefs_[0] - ours.coefs_[0]).max() > 1e-3
     assert not hasattr(theirs, "_optimizer")
-    before = theirs.loss_
-    assert theirs.partial_fit(X, y).loss_ != before
+    # Nor where its parameter no longer says so: the moments are those of other weights.
+    theirs = ours.set_params(batch_norm=False).to_sklearn()
+    assert_same_weights(ours.partial_fit(X, y), theirs.partial_fit(X, y))
 
 
 @pytest.mark.parametrize("solver", ["adamw", "rmsprop", "muon"])
@@ -270,11 +270,9 @@ def test_the_same_activation_said_for_each_layer():
 def test_the_network_counts_that_was_fitted():
     ours, X, y = fitted("multiclass")
     ours.set_params(activation="tanh", hidden_layer_sizes=3)
-    with pytest.warns(UserWarning) as caught:
+    message = r"hidden_layer_sizes=3 \(now \(9, 5\)\), activation='tanh' \(now 'relu'\)"
+    with pytest.warns(UserWarning, match=message):
         theirs = ours.to_sklearn()
-    assert "hidden_layer_sizes=3 (now (9, 5)), activation='tanh' (now 'relu')" in str(
-        caught[0].message
-    )
     assert_same_predictions(ours, theirs, X)
     assert theirs.partial_fit(X, y).coefs_[0].shape == (7, 9)
 
@@ -295,10 +293,38 @@ def test_a_validation_set_of_ones_own():
     assert_same_predictions(ours, theirs, X)
 
 
-def test_another_solver_begins_anew():
-    ours, X, y = fitted("regression")
+def test_another_solver_and_larger_layers_put_in_place_begin_anew():
+    ours, X, y = fitted("regression", hidden_layer_sizes=3)
     theirs = ours.set_params(solver="sgd").to_sklearn()
     assert_same_weights(ours.partial_fit(X, y), theirs.partial_fit(X, y))
+    larger, _, _ = fitted("regression", hidden_layer_sizes=7)
+    ours.coefs_, ours.intercepts_ = larger.coefs_, larger.intercepts_
+    theirs = ours.set_params(hidden_layer_sizes=7).to_sklearn()
+    assert_same_weights(ours.partial_fit(X, y), theirs.partial_fit(X, y))
+
+
+class OfThree(fastnn.MLPClassifier):
+    def __init__(self, alpha=0.5, n_models=1):
+        super().__init__((3,), "tanh", solver="sgd", alpha=alpha, dropout=0.5, random_state=0)
+        self.n_models = n_models
+
+
+class AlwaysTanh(fastnn.MLPClassifier):
+    def __init__(self, **params):
+        super().__init__(**{**params, "activation": "tanh"})
+
+
+def test_subclasses():
+    X, y = make_problem("multiclass")
+    ours = OfThree().fit(X, y)
+    with pytest.warns(UserWarning, match=r"have dropout=0\.5, n_models=1\. The predictions"):
+        theirs = ours.to_sklearn()
+    assert_same_predictions(ours, theirs, X)
+    assert (theirs.hidden_layer_sizes, theirs.alpha, theirs.solver) == ((3,), 0.5, "sgd")
+    for cls, message in ((OfThree, "got an unexpected"), (AlwaysTanh, "__init__ changes activat")):
+        with pytest.raises(TypeError, match=f"{message}.* Use MLPClassifier.from_sklearn"):
+            cls.from_sklearn(sk.MLPClassifier())
+    assert_same_predictions(AlwaysTanh.from_sklearn(theirs), ours, X)
 
 
 LABELS = {
@@ -330,9 +356,8 @@ def test_labels(y):
 
 
 def test_classes_announced_to_partial_fit():
-    ours = fastnn.MLPClassifier(random_state=0).partial_fit(
-        [[0.0], [1.0]], ["a", "b"], classes=list("abc")
-    )
+    ours = fastnn.MLPClassifier(random_state=0)
+    ours.partial_fit([[0.0], [1.0]], ["a", "b"], classes=list("abc"))
     theirs = ours.to_sklearn()
     for model in (ours, theirs):
         model.partial_fit([[2.0]], ["c"])
@@ -357,8 +382,8 @@ def test_float32(problem):
 
 def test_no_hidden_layer():
     ours, X, y = fitted("multiclass", hidden_layer_sizes=(), activation="gelu")
-    theirs = to_sklearn_quietly(ours)
-    assert theirs.activation == "relu"
+    with pytest.warns(UserWarning, match=r"activation='gelu' \(now 'relu'\)"):
+        theirs = ours.to_sklearn()
     assert_same_predictions(ours, theirs, X)
 
 
@@ -389,7 +414,7 @@ def test_while_scikit_learns_names_mean_ours():
         theirs = ours.to_sklearn()
         assert_same_predictions(pickle.loads(pickle.dumps(theirs)), ours, X)
         assert_same_predictions(fastnn.MLPRegressor.from_sklearn(theirs), ours, X)
-    assert type(theirs) is sklearn.neural_network.MLPRegressor
+    assert type(theirs) is sk.MLPRegressor
 
 
 def test_no_memory_is_shared():
@@ -403,9 +428,7 @@ def test_no_memory_is_shared():
     assert len(ours.loss_curve_) == 8
     np.testing.assert_array_equal(ours.predict(X), before)
     assert_same_weights(theirs, ours.partial_fit(X, y))
-
-
-def test_numpys_own_generator_stays_everybodys():
+    # But NumPy's own generator stays everybody's.
     ours, _, _ = fitted("regression", random_state=None)
     assert ours.to_sklearn()._random_state is np.random.mtrand._rand
 
@@ -447,28 +470,21 @@ def test_parameters_that_scikit_learn_ignores_with_a_solver(params, ignored, ins
     assert_same_weights(again.fit(X, y), theirs, 1e-6)
 
 
-@pytest.mark.parametrize(
-    ("cls", "model", "message"),
-    [
-        (
-            fastnn.MLPClassifier, sklearn.neural_network.MLPRegressor(),
-            "MLPClassifier, got sklearn's MLPRegressor. Use MLPRegressor.from_sklearn.",
-        ),
-        (
-            fastnn.MLPRegressor, sklearn.neural_network.MLPClassifier(),
-            "MLPRegressor, got sklearn's MLPClassifier. Use MLPClassifier.from_sklearn.",
-        ),
-        (fastnn.MLPRegressor, fastnn.MLPRegressor(), "an estimator of this package already"),
-        (
-            fastnn.MLPRegressor, make_pipeline(sklearn.neural_network.MLPRegressor()),
-            r"Give the pipeline's own step, such as pipeline\[-1\]",
-        ),
-        (fastnn.MLPClassifier, StandardScaler(), "got sklearn's StandardScaler.$"),
-    ],
-)  # fmt: skip
-def test_models_of_another_kind(cls, model, message):
+WRONG_MODELS = [
+    (sk.MLPRegressor(), r"MLPClassifier, got sklearn's MLPRegressor\. Use MLPRegressor\.from_skle"),
+    (fastnn.MLPClassifier(), "an estimator of this package already"),
+    (make_pipeline(sk.MLPClassifier()), r"Give the pipeline's own step, such as pipeline\[-1\]"),
+    (sk.MLPClassifier, r"an instance of .*the class MLPClassifier\. Give .* MLPClassifier\(\)\."),
+    (StandardScaler(), "got sklearn's StandardScaler.$"),
+]
+
+
+@pytest.mark.parametrize(("model", "message"), WRONG_MODELS, ids=str)
+def test_models_of_another_kind(model, message):
     with pytest.raises(TypeError, match=message):
-        cls.from_sklearn(model)
+        fastnn.MLPClassifier.from_sklearn(model)
+    with pytest.raises(TypeError, match="MLPRegressor, got sklearn's MLPClassifier. Use MLPCl"):
+        fastnn.MLPRegressor.from_sklearn(sk.MLPClassifier())
 
 
 def test_in_a_pipeline_and_a_grid_search():

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 import fastnn
+from common import run_python
 
 onnx = pytest.importorskip("onnx")
 skl2onnx = pytest.importorskip("skl2onnx")
@@ -107,3 +108,51 @@ def test_poisson_regression_without_its_exponential():
     linear.out_activation_ = "identity"
     (predicted,) = through_onnx(linear, X)
     np.testing.assert_allclose(np.exp(predicted[:, 0]), ours.predict(X), rtol=1e-5)
+
+
+PATCHED = """
+import json, sys, warnings
+import numpy as np
+from sklearn.datasets import load_iris
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+warnings.simplefilter("ignore")
+if "before" in sys.argv:
+    import skl2onnx
+import fastnn
+fastnn.patch_sklearn()
+from test_onnx import through_onnx
+
+X, y = load_iris(return_X_y=True)
+model = MLPClassifier(20, max_iter=50, random_state=0).fit(X, y)
+many = MLPClassifier(20, max_iter=50, random_state=0).fit(X, np.eye(3, dtype=int)[y])
+regressor = MLPRegressor(hidden_layer_sizes=20, max_iter=50, random_state=0).fit(X, y)
+if "before" in sys.argv:
+    model, many, regressor = (fitted.to_sklearn() for fitted in (model, many, regressor))
+differences = [
+    through_onnx(model, X)[1] - model.predict_proba(X),
+    through_onnx(many, X)[1] - many.predict_proba(X),
+    through_onnx(regressor, X)[0][:, 0] - regressor.predict(X),
+]
+print(json.dumps([type(model).__module__, *(float(abs(d).max()) for d in differences)]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("imported, module", [("before", "sklearn"), ("after", "fastnn")])
+def test_while_scikit_learns_names_mean_ours(imported, module):
+    """Imported before the patch, skl2onnx knows scikit-learn's classes; after it, fastnn's."""
+    found, *differences = run_python(PATCHED, imported)
+    assert found.startswith(module) and len(differences) == 3 and max(differences) < 1e-5
+
+
+def test_what_converters_read_of_a_classifier():
+    """As scikit-learn's; but not where the weights are not all that there is."""
+    X, y = load_diabetes(return_X_y=True)
+    model = fastnn.MLPClassifier(max_iter=2)
+    assert not hasattr(model, "_label_binarizer")
+    assert model.fit(X, y > 100)._label_binarizer.y_type_ == "binary"
+    model.set_params(batch_norm=True).fit(X, y > 100)
+    with pytest.raises(AttributeError, match="to_sklearn"):
+        _ = model._label_binarizer
+    assert not hasattr(fastnn.MLPRegressor(max_iter=2).fit(X, y / 100), "_label_binarizer")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
 import sklearn.neural_network
 from sklearn.model_selection import GridSearchCV
@@ -215,6 +216,9 @@ SCRIPT_CALLS = (
     ["package/program.py", "message"],
     ["package/wrong.py"],
     ["no_such_file.py"],
+    # Without a __main__.py; and options' end, as python has it.
+    ["package"],
+    ["--", "package/program.py", "--", "-m"],
 )
 
 
@@ -227,7 +231,7 @@ def test_script_runs_as_by_python(folder, call):
     assert actual.returncode == expected.returncode
     assert actual.stdout == expected.stdout
     assert actual.stderr == expected.stderr
-    if "program" in call[0]:
+    if "package/program.py" in call:
         assert "module at exit: True" in actual.stdout
         assert (folder / "which").read_text() == "fastnn.classifier\n"
 
@@ -242,8 +246,10 @@ def test_module_runs_as_by_python(folder, call):
     assert (actual.stdout, actual.stderr) == (expected.stdout, expected.stderr)
 
 
+@pytest.mark.slow
 def test_traceback_of_a_module(folder):
-    actual = python(folder, "-m", "fastnn", "-m", "package.program", "fail")
+    # With the option's value beside it, as python takes it.
+    actual = python(folder, "-m", "fastnn", "-mpackage.program", "fail")
     assert actual.returncode == 1
     assert actual.stderr.startswith("Traceback") and "this went wrong" in actual.stderr
     assert actual.stderr.count("File ") == 2 and actual.stderr.count("program.py") == 2
@@ -262,6 +268,8 @@ def test_folder_with_a_main(folder):
         (["--stats"], "a program is missing"),
         (["-m"], "a program is missing"),
         (["--output", "x", "script.py"], "--output is for the demo"),
+        (["--output", "no/such/x.png"], "in a folder that exists: no/such/x.png"),
+        (["--output", "."], "the path of a file"),
         (["--no-such-option"], "unrecognized arguments"),
     ],
 )
@@ -327,6 +335,29 @@ def test_stats_after_a_failure(tmp_path):
     assert run.stderr.index("ZeroDivisionError") < run.stderr.index("12 fits of")
 
 
+FORKING = """
+import os, sys
+from fastnn import Perceptron
+from sklearn.neural_network import MLPClassifier
+X, y = [[0.0], [1.0], [2.0]], [0, 1, 1]
+MLPClassifier((2,), max_iter=3).fit(X, y)
+child = os.fork()
+if not child:
+    sys.exit()
+os.waitpid(child, 0)
+Perceptron().fit(X, y)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_stats_of_a_program_that_forks(tmp_path):
+    """The child that ends takes no record with it."""
+    (tmp_path / "fork.py").write_text(FORKING)
+    run = python(tmp_path, "-W", "ignore", "-m", "fastnn", "--stats", "fork.py")
+    assert run.returncode == 0 and "\n2 fits of" in run.stderr, run.stderr
+
+
 @pytest.mark.slow
 def test_stats_without_a_fit(tmp_path):
     (tmp_path / "idle.py").write_text("print('idle')")
@@ -348,3 +379,25 @@ def test_records(tmp_path, monkeypatch):
     monkeypatch.setenv(stats.VARIABLE, str(tmp_path / "gone"))
     fit(X, y)
     assert len(stats.read(tmp_path)) == 1
+
+
+def test_records_of_a_perceptron(tmp_path, monkeypatch):
+    monkeypatch.setenv(stats.VARIABLE, str(tmp_path))
+    labels = np.arange(len(X)) % 3
+    model = fastnn.Perceptron(max_iter=2).fit(X, labels)
+    model.partial_fit(X, labels)
+    entries = stats.read(tmp_path)
+    assert [entry["estimator"] for entry in entries] == ["Perceptron", "Perceptron.partial_fit"]
+    assert [entry["iterations"] for entry in entries] == [2, 1]
+    assert entries[0]["layers"] == [7, 3] and entries[0]["rows"] == len(X)
+
+
+def test_records_that_cannot_be_read_are_left_out(tmp_path, monkeypatch):
+    """The last line of a process that was killed; and what is no file."""
+    monkeypatch.setenv(stats.VARIABLE, str(tmp_path))
+    fastnn.MLPRegressor(hidden_layer_sizes=3, max_iter=2).fit(X, y)
+    (path,) = tmp_path.iterdir()
+    (tmp_path / "0.jsonl").write_bytes(path.read_bytes() + path.read_bytes()[:-20])
+    (tmp_path / "1.jsonl").mkdir()
+    assert len(stats.read(tmp_path)) == 2
+    assert stats.read(tmp_path / "gone") == []

@@ -1,6 +1,8 @@
 """The displays: what they draw, of which estimators, and what they say where they cannot."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +13,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from common import estimator_for, make_problem, run_python
+from common import child_environment, estimator_for, make_problem, run_python
 from fastnn import (
     LossCurveDisplay,
     MLPClassifier,
@@ -128,11 +130,8 @@ def test_inside_other_estimators(nest, problem, Network):
     estimator = nest(Network(hidden_layer_sizes=6, max_iter=7, random_state=0), X, y)
     assert len(LossCurveDisplay.from_estimator(estimator).line_.get_xdata()) == 7
     display = NetworkDisplay.from_estimator(estimator)
-    assert [len(units.get_paths()) for units in display.units_] == [
-        7,
-        6,
-        len(display.intercepts[-1]),
-    ]
+    sizes = [len(units.get_paths()) for units in display.units_]
+    assert sizes == [7, 6, len(display.intercepts[-1])]
     assert WeightsDisplay.from_estimator(estimator, image_shape=(1, 7)).weights.shape == (6, 7)
 
 
@@ -202,10 +201,8 @@ def test_score_in_a_panel_of_its_own(validated):
 )  # fmt: skip
 def test_name_of_the_score(scoring, expected):
     X, y = make_problem("regression")
-    regr = MLPRegressor(hidden_layer_sizes=5, max_iter=6, early_stopping=True, scoring=scoring).fit(
-        X, y
-    )
-    display = LossCurveDisplay.from_estimator(regr, kind="score")
+    regr = MLPRegressor(hidden_layer_sizes=5, max_iter=6, early_stopping=True, scoring=scoring)
+    display = LossCurveDisplay.from_estimator(regr.fit(X, y), kind="score")
     assert display.ax_ is display.score_ax_ and display.line_ is None
     assert display.ax_.get_ylabel() == f"Validation {expected}"
 
@@ -218,6 +215,19 @@ def test_best_epoch_of_scikit_learn():
     assert display.validation_line_ is None and len(display.best_marks_) == 2
 
 
+def test_models_from_scikit_learn_have_no_validation_loss():
+    X, y = make_problem("multiclass", n_samples=200)
+    theirs = THEIRS(9, max_iter=15, early_stopping=True, random_state=0).fit(X, y)
+    clf = MLPClassifier.from_sklearn(theirs)
+    display = LossCurveDisplay.from_estimator(clf)
+    assert display.validation_line_ is None
+    assert labels(display.ax_) == ["training loss", f"best epoch ({clf.best_epoch_})"]
+    # Nor where training goes on, so the best epoch is marked on the training loss.
+    curves = {"loss_curve": [3, 2, 1], "validation_loss_curve": [np.nan, 4, 5]}
+    display = LossCurveDisplay(**curves, best_epoch=1).plot()
+    assert [list(xy) for xy in display.best_marks_[0].get_data()] == [[1], [3]]
+
+
 def test_lbfgs():
     X, y = make_problem("multiclass")
     with pytest.raises(AttributeError, match="MLPClassifier has no loss_curve_.*'lbfgs'.*'adam'"):
@@ -228,16 +238,14 @@ def test_lbfgs():
 
 def test_shorter_validation_curves_are_of_the_last_epochs(validated):
     """As after fits with warm_start of which only the last had validation data."""
-    display = LossCurveDisplay(
-        loss_curve=[5, 4, 3, 2, 1], validation_loss_curve=[3, 2], best_epoch=5
-    ).plot()
+    curves = {"loss_curve": [5, 4, 3, 2, 1], "validation_loss_curve": [3, 2]}
+    display = LossCurveDisplay(**curves, best_epoch=5).plot()
     np.testing.assert_array_equal(display.validation_line_.get_xdata(), [4, 5])
     assert [list(xy) for xy in display.best_marks_[0].get_data()] == [[5], [2]]
 
 
 def test_a_single_epoch_is_seen():
-    display = LossCurveDisplay(loss_curve=[1.0]).plot()
-    assert display.line_.get_marker() == "."
+    assert LossCurveDisplay(loss_curve=[1.0]).plot().line_.get_marker() == "."
 
 
 def test_several_estimators(validated):
@@ -293,9 +301,9 @@ def test_bad_use_of_loss_curves(validated):
         LossCurveDisplay.from_estimator(validated, score_ax=plt.figure().gca())
     with pytest.raises(ValueError, match="estimators is empty"):
         LossCurveDisplay.from_estimators({})
-    linear = LinearRegression().fit([[0.0], [1.0]], [0, 1])
-    with pytest.raises(AttributeError, match="LinearRegression has no loss_curve_.*MLPClassifier"):
-        LossCurveDisplay.from_estimator(linear)
+    for Linear in (LinearRegression, LogisticRegression):  # The latter's solver is 'lbfgs'.
+        with pytest.raises(AttributeError, match=f"{Linear.__name__} has no loss_curve_. LossCur"):
+            LossCurveDisplay.from_estimator(Linear().fit([[0.0], [1.0]], [0, 1]))
 
 
 # ---- the network -----------------------------------------------------------------
@@ -343,6 +351,18 @@ def test_names_of_a_frame_through_a_pipeline():
 
 
 @pytest.mark.parametrize(
+    "before",
+    ["passthrough", FunctionTransformer(feature_names_out="one-to-one"),
+     FunctionTransformer(lambda X: X[:, :4], feature_names_out=lambda *_: ["a", "b"])],
+)  # fmt: skip
+def test_transformers_that_know_no_names(before):
+    X, y = make_problem("binary", n_features=4)
+    pipeline = make_pipeline(before, MLPClassifier(3, max_iter=2)).fit(X, y)
+    display = NetworkDisplay.from_estimator(pipeline)
+    assert display.feature_names == ["x0", "x1", "x2", "x3"]
+
+
+@pytest.mark.parametrize(
     "problem, expected",
     [("binary", ["1"]), ("multiclass", ["0", "1", "2", "3"]), ("regression", ["y"]),
      ("multioutput", ["y0", "y1", "y2"])],
@@ -372,8 +392,24 @@ def test_large_layers_are_elided(on_images):
     drawn = on_images.coefs_[0][np.ix_([0, 1, 2, 14, 15], [0, 1, 2, 9, 10])]
     assert sorted(display.lines_[0].get_array()) == sorted(drawn.ravel())
     assert len(NetworkDisplay.from_estimator(on_images, max_units=16).units_[0].get_paths()) == 16
-    with pytest.raises(ValueError, match="max_units is at least 2, not 1"):
-        NetworkDisplay.from_estimator(on_images, max_units=1)
+    for wrong in (1, 2.5):
+        with pytest.raises(ValueError, match=f"max_units is an integer of at least 2, not {wrong}"):
+            NetworkDisplay.from_estimator(on_images, max_units=wrong)
+
+
+def test_batch_normalization_is_folded_in():
+    """What is drawn predicts by itself, and so do weights that were put in place."""
+    X, y = make_problem("regression")
+    regr = MLPRegressor(hidden_layer_sizes=6, batch_norm=True, max_iter=5, random_state=0).fit(X, y)
+    for _ in range(2):
+        display = NetworkDisplay.from_estimator(regr)
+        (first, second), (bias, last) = display.coefs, display.intercepts
+        predicted = np.maximum(X @ first + bias, 0) @ second + last
+        np.testing.assert_allclose(predicted.ravel(), regr.predict(X), rtol=1e-6, atol=1e-9)
+        weights = WeightsDisplay.from_estimator(regr, image_shape=(1, 7)).weights
+        np.testing.assert_array_equal(weights, first.T)
+        assert np.abs(first - regr.coefs_[0]).max() > 0.01
+        regr.coefs_ = [2 * coef for coef in regr.coefs_]
 
 
 @pytest.mark.parametrize("Linear", [Perceptron, LogisticRegression])
@@ -434,15 +470,53 @@ def test_colour_images():
     display.figure_.canvas.draw()
 
 
-def test_bad_use_of_weights(validated, on_images):
+def test_shape_of_grey_images(on_images, validated):
     with pytest.raises(ValueError, match="7 features cannot be guessed.*Pass image_shape="):
         WeightsDisplay.from_estimator(validated)
-    for shape in ((4, 5), (16,), (2, 2, 4)):
-        with pytest.raises(ValueError, match=r"image_shape=.* does not fit 16 features"):
-            WeightsDisplay.from_estimator(on_images, image_shape=shape)
-    with pytest.raises(ValueError, match="numbers that the 11 units do not have"):
-        WeightsDisplay.from_estimator(on_images, units=[0, 11])
-    with pytest.raises(ValueError, match="units=0: at least one"):
-        WeightsDisplay.from_estimator(on_images, units=0)
-    with pytest.raises(ValueError, match="a number of units or a list of them"):
-        WeightsDisplay.from_estimator(on_images, units=[0.5])
+    display = WeightsDisplay.from_estimator(on_images, image_shape=(4, 4, 1))
+    assert display.image_shape == (4, 4) and display.colorbar_ is not None
+
+
+def test_norm_has_limits_of_its_own(on_images):
+    norm = matplotlib.colors.TwoSlopeNorm(0, -3, 1)
+    display = WeightsDisplay.from_estimator(on_images, norm=norm)
+    assert display.image_.norm is norm and display.image_.get_clim() == (-3, 1)
+    display.plot(norm="symlog").figure_.canvas.draw()
+    limit = np.abs(on_images.coefs_[0]).max()
+    assert display.plot(norm=None).image_.get_clim() == (-limit, limit)
+
+
+NO_SHAPE = "image_shape must be .* integers of at least 1; got"
+NO_UNITS = "a number of units or a list of them"
+
+
+@pytest.mark.parametrize(
+    "name, wrong, message",
+    [
+        ("image_shape", (4, 5), r"image_shape=\(4, 5\) does not fit 16 features"),
+        ("image_shape", (2, 2, 4), r"image_shape=\(2, 2, 4\) does not fit 16 features"),
+        *(("image_shape", shape, NO_SHAPE) for shape in ((16,), (-4, -4), (4, 4.0), 16)),
+        ("units", [0, 11], "numbers that the 11 units do not have"),
+        *(("units", units, NO_UNITS) for units in ([0.5], [[0, 1]], [])),
+        *(("units", n, f"units is an integer of at least 1, not {n}") for n in (0, 2.5, None)),
+        *(("n_columns", n, f"n_columns is an integer of at least 1, not {n}") for n in (0, 1.5)),
+    ],
+)
+def test_bad_use_of_weights(on_images, name, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        WeightsDisplay.from_estimator(on_images, **{name: wrong})
+    assert plt.get_fignums() == []
+
+
+# ---- examples --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["augmentation", pytest.param("saliency", marks=pytest.mark.slow)])
+def test_examples_make_their_folder(name, tmp_path):
+    """On noise in place of MNIST."""
+    X, y = np.random.default_rng(0).random((100, 784)), np.arange(100) // 10
+    np.savez(tmp_path / "mnist.npz", X_train=X, y_train=y, X_test=X, y_test=y)
+    example, folder = Path(__file__).parent.parent / f"examples/{name}.py", tmp_path / "new/folder"
+    environment = child_environment(FASTNN_MNIST=str(tmp_path / "mnist.npz"))
+    subprocess.run([sys.executable, example, folder], env=environment, check=True, timeout=300)
+    assert (folder / f"{name}.png").stat().st_size > 10_000
