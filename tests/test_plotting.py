@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn.neural_network
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -160,10 +160,9 @@ def test_validation_loss_and_best_epoch(validated):
     assert list(display.validation_line_.get_ydata()) == validated.validation_loss_curve_
     assert display.validation_line_.get_color() == display.line_.get_color() == "C3"
     assert display.line_.get_linewidth() == 3
-    (mark,) = display.best_marks_
-    best = validated.best_epoch_
-    assert mark.get_xdata() == [best]
-    assert mark.get_ydata() == [validated.validation_loss_curve_[best - 1]]
+    (mark,), best = display.best_marks_, validated.best_epoch_
+    loss = validated.validation_loss_curve_[best - 1]
+    assert [list(xy) for xy in mark.get_data()] == [[best], [loss]]
     assert labels(display.ax_) == [
         "net: training loss", "net: validation loss", f"net: best epoch ({best})",
     ]  # fmt: skip
@@ -185,9 +184,9 @@ def test_score_on_a_second_axis(validated):
 
 def test_score_in_a_panel_of_its_own(validated):
     _, (left, right) = plt.subplots(1, 2)
-    display = LossCurveDisplay.from_estimator(validated, kind="both", ax=left, score_ax=right)
-    assert display.score_line_.axes is right and display.line_.axes is left
-    assert len(labels(left)) == 3 and len(labels(right)) == 1
+    LossCurveDisplay.from_estimator(validated, kind="both", ax=left, score_ax=right)
+    assert len(labels(left)) == 3
+    assert labels(right) == ["validation accuracy"]
 
 
 @pytest.mark.parametrize(
@@ -209,16 +208,13 @@ def test_best_epoch_of_scikit_learn():
     display = LossCurveDisplay.from_estimator(clf, kind="both")
     assert clf.validation_scores_[display.best_epoch - 1] == clf.best_validation_score_
     assert display.validation_line_ is None and len(display.best_marks_) == 2
+    # Nor has a model that was taken from it a validation loss.
+    axes = LossCurveDisplay.from_estimator(MLPClassifier.from_sklearn(clf)).ax_
+    assert labels(axes) == ["training loss", f"best epoch ({display.best_epoch})"]
 
 
-def test_models_from_scikit_learn_have_no_validation_loss():
-    X, y = make_problem("multiclass", n_samples=200)
-    theirs = THEIRS(9, max_iter=15, early_stopping=True, random_state=0).fit(X, y)
-    clf = MLPClassifier.from_sklearn(theirs)
-    display = LossCurveDisplay.from_estimator(clf)
-    assert display.validation_line_ is None
-    assert labels(display.ax_) == ["training loss", f"best epoch ({clf.best_epoch_})"]
-    # Nor where training goes on, so the best epoch is marked on the training loss.
+def test_best_epoch_without_a_validation_loss():
+    """Of training that went on from scikit-learn's, it is marked on the training loss."""
     curves = {"loss_curve": [3, 2, 1], "validation_loss_curve": [np.nan, 4, 5]}
     display = LossCurveDisplay(**curves, best_epoch=1).plot()
     assert [list(xy) for xy in display.best_marks_[0].get_data()] == [[1], [3]]
@@ -228,11 +224,11 @@ def test_lbfgs():
     X, y = make_problem("multiclass")
     with pytest.raises(AttributeError, match="MLPClassifier has no loss_curve_.*'lbfgs'.*'adam'"):
         LossCurveDisplay.from_estimator(THEIRS(5, solver="lbfgs", max_iter=4).fit(X, y))
-    clf = MLPClassifier(5, solver="lbfgs", max_iter=4).fit(X, y)
-    assert LossCurveDisplay.from_estimator(clf).ax_.get_xlabel() == "Iteration"
+    display = LossCurveDisplay.from_estimator(MLPClassifier(5, solver="lbfgs").fit(X, y))
+    assert display.ax_.get_xlabel() == "Iteration"
 
 
-def test_shorter_validation_curves_are_of_the_last_epochs(validated):
+def test_shorter_validation_curves_are_of_the_last_epochs():
     """As after fits with warm_start of which only the last had validation data."""
     curves = {"loss_curve": [5, 4, 3, 2, 1], "validation_loss_curve": [3, 2]}
     display = LossCurveDisplay(**curves, best_epoch=5).plot()
@@ -337,12 +333,15 @@ def test_names_of_a_frame_through_a_pipeline():
     assert texts(display.ax_) == [*titles, *iris.data.columns, *iris.target_names]
 
 
-@pytest.mark.parametrize("names", [None, "one-to-one", lambda *_: ["a", "b"], "passthrough"])
-def test_transformers_that_know_no_names(names):
-    X, y = make_problem("binary", n_features=3)
-    before = names if names == "passthrough" else FunctionTransformer(feature_names_out=names)
+@pytest.mark.parametrize(
+    "before",
+    ["passthrough", FunctionTransformer(), FunctionTransformer(feature_names_out=lambda *_: ["a"]),
+     make_column_transformer(*2 * [("passthrough", [0, 1])], verbose_feature_names_out=False)],
+)  # fmt: skip
+def test_transformers_that_know_no_names(before):
+    X, y = make_problem("binary", n_features=4)
     pipeline = make_pipeline(before, MLPClassifier(3, max_iter=2)).fit(X, y)
-    assert NetworkDisplay.from_estimator(pipeline).feature_names == ["x0", "x1", "x2"]
+    assert NetworkDisplay.from_estimator(pipeline).feature_names == ["x0", "x1", "x2", "x3"]
 
 
 @pytest.mark.parametrize(
@@ -351,9 +350,8 @@ def test_transformers_that_know_no_names(names):
      ("multioutput", ["y0", "y1", "y2"])],
 )  # fmt: skip
 def test_names_of_outputs(problem, expected):
-    X, y = make_problem(problem)
     estimator = estimator_for(problem, hidden_layer_sizes=3, max_iter=2)
-    display = NetworkDisplay.from_estimator(estimator.fit(X, y))
+    display = NetworkDisplay.from_estimator(estimator.fit(*make_problem(problem)))
     assert display.output_names == expected
     assert display.feature_names == [f"x{i}" for i in range(7)]
 
@@ -468,13 +466,12 @@ def test_norm_has_limits_of_its_own(on_images):
 
 
 NO_SHAPE = "image_shape must be .* integers of at least 1; got"
-NO_FIT = r"image_shape=\(.*\) does not fit 16 features"
 
 
 @pytest.mark.parametrize(
     "name, wrong, message",
     [
-        *(("image_shape", shape, NO_FIT) for shape in ((4, 5), (2, 2, 4))),
+        *(("image_shape", shape, "does not fit 16 features") for shape in ((4, 5), (2, 2, 4))),
         *(("image_shape", shape, NO_SHAPE) for shape in ((16,), (-4, -4), (4, 4.0), 16)),
         ("units", [0, 11], "numbers that the 11 units do not have"),
         *(("units", units, "a number of units or a list of") for units in ([0.5], [[0, 1]], [])),
