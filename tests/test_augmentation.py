@@ -315,6 +315,7 @@ def serial():
 
 
 @pytest.mark.parametrize("n_jobs", [2, 3])
+@pytest.mark.slow
 def test_same_bits_on_threads(serial, n_jobs):
     assert run_python(TRAIN, n_jobs, NUMBA_NUM_THREADS="3") == serial
 

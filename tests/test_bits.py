@@ -73,6 +73,7 @@ def test_threads(serial, n_jobs):
     assert result[0] == serial[0]
 
 
+@pytest.mark.slow
 def test_threads_as_they_come(serial):
     """The number of threads chosen slice by slice, by measurement."""
     assert train(None)[0] == serial[0]

@@ -171,6 +171,7 @@ def lines(process):
     return stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_first_compilation_is_announced_once_on_a_machine(tmp_path):
     """As it begins; not where all is loaded, nor when a later process compiles something else."""
     cache = {"FASTNN_CACHE": str(tmp_path)}

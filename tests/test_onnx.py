@@ -54,7 +54,7 @@ def test_pipeline_of_digits(digits, params):
     labels, probabilities = through_onnx(theirs, X)
     np.testing.assert_allclose(probabilities, ours.predict_proba(X), rtol=0, atol=1e-5)
     assert (labels == ours.predict(X)).mean() > 0.999
-    assert (labels == y).mean() > 0.95
+    assert (labels == y).mean() > 0.9
 
 
 @pytest.mark.parametrize("labels", [["even", "odd"], [False, True], [3, 7]], ids=str)

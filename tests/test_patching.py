@@ -150,6 +150,7 @@ def test_all_estimators():
     assert before.keys() == meanwhile.keys() and changed == THEIRS.keys()
 
 
+@pytest.mark.slow
 def test_grid_search_with_workers():
     with fastnn.patch_sklearn():
         model = make_pipeline(StandardScaler(), here()(max_iter=3, random_state=0))
@@ -304,6 +305,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.slow
 def test_stats(tmp_path, n_jobs):
     """A line for equal fits, those in workers too; failed fits trained nothing."""
     (tmp_path / "train.py").write_text(TRAINING)

@@ -489,6 +489,7 @@ def test_bad_use_of_weights(on_images, name, wrong, message):
 
 
 @pytest.mark.parametrize("name", ["augmentation", pytest.param("saliency", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_examples_make_their_folder(name, tmp_path):
     """On noise in place of MNIST."""
     X, y = np.random.default_rng(0).random((100, 784)), np.arange(100) // 10

@@ -89,6 +89,7 @@ def test_forked_child_of_a_parent_that_only_trained_on_one_thread():
 
 
 @pytest.mark.parametrize("layer", ["default", "workqueue"])
+@pytest.mark.slow
 def test_two_python_threads(layer):
     alone, together, used = run_python(
         TWO_THREADS, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2"
