@@ -25,7 +25,8 @@ CHANGES = {
 def measure(dtypes, n_runs, workers=None):
     """Seconds of a step by precision and change, on as many threads as a fit takes."""
     with Process() as process:
-        return {dtype: process.call(measure_changes, dtype, n_runs) for dtype in dtypes}
+        times = {dtype: process.call(measure_changes, dtype, n_runs) for dtype in dtypes}
+    return {"dtypes": times}
 
 
 def measure_changes(dtype, n_runs):
@@ -48,11 +49,12 @@ def _feature(title, settings):
 
 def markdown(result):
     """A line for each change, a column for each precision."""
-    header = ["row A, µs of a step (of that without)", *result]
+    by_dtype = result["dtypes"]
+    header = ["row A, µs of a step (of that without)", *by_dtype]
     lines = []
     for title in CHANGES:
         cells = []
-        for seconds in result.values():
+        for seconds in by_dtype.values():
             part = 100 * seconds[title] / seconds["nothing"]
             cells.append(f"{number(1e6 * seconds[title])} ({part:.0f} %)")
         lines.append([title, *cells])
