@@ -19,6 +19,9 @@ N_ROWS = 500
 LARGE_COLUMN, FAR_OFF, SHORT_ROW = 50.0, 5.0, 0.1
 # Of a regression target: root mean square, standard deviation.
 LARGE_TARGET, SMALL_TARGET = 30.0, 0.03
+# Of a validation set: how many times longer or shorter its rows are than those of X; and how many
+# spreads of X its mean is from that of X.
+OTHER_SIZE, OTHER_PLACE = 5.0, 3.0
 # What has been said. Numbers are rounded, so that the folds of a grid search say the same; Python's
 # own filter would repeat it, as scikit-learn resets it for every fit.
 _said = set()
@@ -41,10 +44,30 @@ def warn_unscaled(model, X, y):
     is_regression = y.dtype.kind == "f"
     if is_regression and LOSSES[model.loss].out_activation == "identity":
         found += _of_targets(model, y)
-    message = " ".join(found)
-    if found and message not in _said:
+    if found:
+        _warn_once(" ".join(found))
+
+
+def warn_other_scale(X, X_val):
+    """Warn, once in a process, if a validation set is on quite another scale than X."""
+    mean, square, scale = _moments(X[:: -(-X.shape[0] // N_ROWS)])
+    mean_val, square_val, scale_val = _moments(X_val[:: -(-X_val.shape[0] // N_ROWS)])
+    size, size_val = scale * np.sqrt(square.sum()), scale_val * np.sqrt(square_val.sum())
+    spread = scale * np.sqrt(np.maximum(square - mean**2, 0.0).sum())
+    shift = np.sqrt(np.square(scale * mean - scale_val * mean_val).sum())
+    is_other = size > 0 and not 1 / OTHER_SIZE <= size_val / size <= OTHER_SIZE
+    if is_other or (spread > 0 and shift > OTHER_PLACE * spread):
+        _warn_once(
+            "X_val is not on the scale of X: its rows have a length of about "
+            f"{size_val:.0e}, those of X of about {size:.0e}. Transform it as X is; in a Pipeline, with "
+            'Pipeline(..., transform_input=["X_val"]) and metadata routing.'
+        )
+
+
+def _warn_once(message):
+    if message not in _said:
         _said.add(message)
-        warnings.warn(message, UserWarning, stacklevel=2)
+        warnings.warn(message, UserWarning, stacklevel=3)
 
 
 def _of_inputs(model, X):
@@ -65,10 +88,13 @@ def _of_inputs(model, X):
         says = f"its rows have a length of about {length:.0e}"
     else:
         return []
+    spoiled = f"X is not scaled: {says}, and training will be slow and end far from the best."
+    if model.augment is not None:
+        return [f"{spoiled} Divide X, whose pixels have to stay alike, by its largest value."]
     scaler = "MaxAbsScaler" if sparse.issparse(X) else "StandardScaler"
     return [
-        f"X is not scaled: {says}, and training will be slow and end far from the best. Scale the "
-        f"columns of X, for instance with make_pipeline({scaler}(), {type(model).__name__}(...))."
+        f"{spoiled} Scale the columns of X, for instance with make_pipeline({scaler}(), "
+        f"{type(model).__name__}(...))."
     ]
 
 

@@ -232,7 +232,7 @@ class BaseMultilayerPerceptron(
     def _held_out(self, given, network, data, y, sample_weight, dtype, incremental):
         """Row numbers to train on, and the validation set or None."""
         if given.has_validation:
-            weights = given_validation(self, network, given, data.y, dtype, self._held_out_weights)
+            weights = given_validation(self, network, given, data, dtype, self._held_out_weights)
             return np.arange(data.X.shape[0], dtype=np.int64), weights
         if not self.early_stopping:
             return np.arange(data.X.shape[0], dtype=np.int64), None

@@ -33,8 +33,8 @@ def _has_margins(model):
     """Whether the outputs are margins, not probabilities; else AttributeError."""
     if not _predicts_margins(model):
         raise AttributeError(
-            f"decision_function is only available with loss='hinge', and loss={model.loss!r}. "
-            "Use predict_proba."
+            "decision_function is only available with loss='hinge'; this model has "
+            f"loss={model.loss!r}. Use predict_proba."
         )
     return True
 

@@ -16,7 +16,8 @@ hidden_layer_sizes : int or array-like of int, default=(100,)
     Units of each hidden layer. An empty sequence makes a linear model.
 
 activation : {ACTIVATION_NAMES} or a sequence of these, default='relu'
-    Activation function of the hidden layers, or of each.
+    Activation function of the hidden layers, or of each; also one of
+    `register_activation`.
 
 ACTIVATION_LIST
 
@@ -197,7 +198,9 @@ scoring : str, callable or None, default=None
     The score of the validation set: None for {metric}, 'loss' for the loss (without the penalty
     on the weights; as a score it is negative), or any scorer, a name of
     `sklearn.metrics.get_scorer_names` or a callable ``scorer(estimator, X_val, y_val)``. If there
-    are weights of the validation samples, it is called with them as ``sample_weight``.
+    are weights of the validation samples, it is called with them as ``sample_weight``. Where the
+    classes are strings, some scorers need to know which counts as positive:
+    ``make_scorer(f1_score, pos_label="yes")``.
     Only used where there is a validation set.
 
 max_time : float or None, default=None

@@ -216,4 +216,7 @@ def _index_of_class(target, classes):
         for index, label in enumerate(classes):
             if label == target:
                 return index
-    raise ValueError(f"target={target!r} is not one of the classes {classes}.")
+        raise ValueError(f"target={target!r} is not one of the classes {classes}.")
+    raise ValueError(
+        f"target is one class label for all samples, got an array of shape {np.shape(target)}."
+    )

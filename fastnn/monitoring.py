@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
+from fastnn.advice import warn_other_scale
 from fastnn.network import Data
 from fastnn.validation import (
     NO_WEIGHT,
@@ -102,7 +103,14 @@ class ValidationSet:
         if self.scorer is not None:
             weight = {} if self.score_weight is None else {"sample_weight": self.score_weight}
             model = self.snapshot(params, named=False)
-            return float(self.scorer(model, self.X, self.labels, **weight))
+            try:
+                return float(self.scorer(model, self.X, self.labels, **weight))
+            except (AttributeError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"scoring={self.model.scoring!r} failed on the validation set: {error}. Use "
+                    "another scorer, or make one for these classes with "
+                    "sklearn.metrics.make_scorer."
+                ) from error
         with np.errstate(over="ignore"):
             return self.model._score_outputs(self.y, outputs, self.score_weight)
 
@@ -115,8 +123,8 @@ def _mean(losses, weights):
         return float((losses * weights).sum() / total) if total > 0 else np.nan
 
 
-def given_validation(model, network, given, y, dtype, loss_weights):
-    """The `ValidationSet` that the user gave; y is the encoded target that is trained on.
+def given_validation(model, network, given, train, dtype, loss_weights):
+    """The `ValidationSet` that the user gave; ``train`` is the `Data` that is trained on.
 
     ``loss_weights(encoded, weight)`` puts class weights to those of the samples.
     """
@@ -124,9 +132,9 @@ def given_validation(model, network, given, y, dtype, loss_weights):
         X, labels = check_held_out_data(model, given.X_val, given.y_val, y_numeric=model._y_numeric)
         weight = check_sample_weight(given.sample_weight_val, X.shape[0], "sample_weight_val")
         encoded = model._encode_held_out(labels)
-        if encoded.shape[1] != y.shape[1]:
+        if encoded.shape[1] != train.y.shape[1]:
             raise ValueError(
-                f"y_val has {encoded.shape[1]} outputs, but y has {y.shape[1]}. "
+                f"y_val has {encoded.shape[1]} outputs, but y has {train.y.shape[1]}. "
                 "Give y_val the columns of y."
             )
         check_representable(X, dtype, "X_val")
@@ -135,6 +143,7 @@ def given_validation(model, network, given, y, dtype, loss_weights):
         # Most checks are those of X and y, and speak of these.
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"The validation set (X_val, y_val) is not valid: {error}") from error
+    warn_other_scale(train.X, X)
     data = Data(X, encoded, loss_weights(encoded, weight))
     return ValidationSet(model, network, data, labels, weight)
 

@@ -4,6 +4,7 @@ Displays after scikit-learn's: the constructor stores what is drawn, `from_estim
 a fitted network, `plot` draws it. matplotlib is imported by what draws, not before.
 """
 
+from collections.abc import Mapping
 from itertools import cycle
 
 import numpy as np
@@ -192,6 +193,11 @@ class LossCurveDisplay:
         from matplotlib.lines import Line2D
 
         kwargs = normalized(kwargs, Line2D)
+        if not isinstance(estimators, Mapping):
+            raise TypeError(
+                "estimators must be a dict of fitted estimators by name, got "
+                f"{type(estimators).__name__}."
+            )
         displays = {name: cls._of(estimator, name) for name, estimator in estimators.items()}
         if not displays:
             raise ValueError("There are no estimators to draw: estimators is empty.")

@@ -81,7 +81,8 @@ class ProgressLine(Silence):
         if self._n_epochs == 1:
             self._first = now
         self._last = (now, epoch, loss, score)
-        if now >= self._next:
+        # The last line is that of the end.
+        if now >= self._next and epoch < self.max_epochs:
             self._display.show(self._line(ended=False))
             self._next = now + self._display.interval
 

@@ -110,7 +110,8 @@ def table(entries, wall_seconds):
         for cells in lines
     ]
     seconds = sum(entry["seconds"] for entry in entries)
-    text.append(f"{len(entries):,} fits of {seconds:.2f} s, in {wall_seconds:.2f} s of program")
+    fits = "fit" if len(entries) == 1 else "fits"
+    text.append(f"{len(entries):,} {fits} of {seconds:.2f} s, in {wall_seconds:.2f} s of program")
     elsewhere = [entry["pid"] for entry in entries if entry["pid"] != os.getpid()]
     if elsewhere:
         text.append(f"{len(elsewhere):,} of them in {len(set(elsewhere))} other processes")

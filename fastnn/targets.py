@@ -159,6 +159,13 @@ class Labels:
                 f"For multilabel y, the number of elements in class_weight ({len(given)}) should "
                 f"match the number of labels ({len(classes)})."
             )
+        for of_column, labels in zip(given, classes, strict=True):
+            unknown = [key for key in of_column if key not in labels.tolist()]
+            if unknown and any(label not in of_column for label in labels.tolist()):
+                # Where all classes have a weight, more may: a fold can lack a class.
+                raise ValueError(
+                    f"class_weight names {unknown}, which are no classes of y; these are {labels}."
+                )
         tables = [
             compute_class_weight(of_column, classes=labels, y=labels)
             for of_column, labels in zip(given, classes, strict=True)

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from common import make_problem
-from fastnn import MLPClassifier, MLPRegressor, advice
+from fastnn import ImageAugmenter, MLPClassifier, MLPRegressor, advice
 
 SHORT = dict(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
 
@@ -97,6 +97,27 @@ def test_huge_values_are_no_trouble():
     assert "values of about 1e+200" in message and re.search(
         r"its values are about \d+e\+", message
     )
+
+
+def test_a_validation_set_of_another_scale():
+    """What a Pipeline did not transform, for instance."""
+    X, y = load_wine(return_X_y=True)
+    scaler = StandardScaler().fit(X)
+    Z, Z_val = scaler.transform(X[::2]), scaler.transform(X[1::2])
+    model = MLPClassifier(**SHORT)
+    assert said(model, Z, y[::2], X_val=Z_val, y_val=y[1::2]) == []
+    (message,) = said(model, Z, y[::2], X_val=X[1::2], y_val=y[1::2])
+    assert message.startswith("X_val is not on the scale of X: its rows have a length of about 8e+")
+    assert 'transform_input=["X_val"]' in message
+    (message,) = said(model, Z, y[::2], X_val=Z_val + 20, y_val=y[1::2])
+    assert message.startswith("X_val is not on the scale of X")
+
+
+def test_images_are_divided():
+    X, y = load_digits(return_X_y=True)
+    model = MLPClassifier(**SHORT, augment=ImageAugmenter((8, 8), shift=1))
+    (message,) = said(model, X * 16, y)
+    assert "Divide X, whose pixels have to stay alike, by its largest value." in message
 
 
 def test_both_are_one_warning():

@@ -110,7 +110,10 @@ def test_in_a_grid():
 
 
 BAD = {
-    "a class that is not there": ({"ape": 1.0, "yak": 2.0}, "are not in class_weight"),
+    "a class that is not there": (
+        {"ape": 1.0, "yak": 2.0},
+        r"names \['yak'\], which are no classes of y; these are",
+    ),
     "negative": ({"ape": -1.0}, "finite weights that are not negative"),
     "not a number": ({"ape": np.nan}, "finite weights that are not negative"),
     "all zero": (dict.fromkeys(NAMES, 0.0), "at least one non-zero number.*makes all zero"),

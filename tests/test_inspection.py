@@ -252,7 +252,13 @@ def test_gradient_in_float32(problem):
 # ---- targets ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["walnut", 1, ["ash"], np.nan])
+def test_one_class_for_all():
+    X, y = make_problem("binary")
+    with pytest.raises(ValueError, match=r"one class label for all samples, got an array of .*57,"):
+        MLPClassifier(**SMALL).fit(X, y).input_gradient(X, y)
+
+
+@pytest.mark.parametrize("target", ["walnut", 1, np.nan])
 def test_no_such_class(target):
     X, y = make_problem("binary")
     model = MLPClassifier(**SMALL).fit(X, np.where(y, "ash", "oak"))

@@ -77,7 +77,7 @@ def test_dependencies():
     names = [re.match(r"[\w-]+", line)[0] for line in requires_at_runtime()]
     assert set(names) == RUNTIME
     allowed = set(sys.stdlib_module_names) | {"fastnn", "numba", "llvmlite", "numpy", "scipy"}
-    allowed |= {"sklearn", "joblib"}  # joblib is a dependency of scikit-learn
+    allowed |= {"sklearn", "joblib", "threadpoolctl"}  # scikit-learn depends on the last two
     for path in MODULES:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.Import):

@@ -333,6 +333,11 @@ def test_names_of_a_frame_through_a_pipeline():
     assert texts(display.ax_) == [*titles, *iris.data.columns, *iris.target_names]
 
 
+def test_estimators_by_name():
+    with pytest.raises(TypeError, match="must be a dict of fitted estimators by name, got list"):
+        LossCurveDisplay.from_estimators([])
+
+
 @pytest.mark.parametrize(
     "before",
     ["passthrough", FunctionTransformer(), FunctionTransformer(feature_names_out=lambda *_: ["a"]),

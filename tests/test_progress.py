@@ -100,7 +100,7 @@ def test_plain_lines_are_few_and_end_with_the_last_epoch(capsys, clock):
 def test_one_epoch_is_one_line(capsys, clock):
     run_epochs(make_report(True, max_epochs=1, n_samples=50), clock, [0.5], score=0.912345)
     assert capsys.readouterr().out == (
-        "Iteration 1/1, loss = 1.0000, score = 0.9123, 0.0 s left, 100 samples/s\n"
+        "Iteration 1/1, loss = 1.0000, score = 0.9123, took 0.5 s, 100 samples/s\n"
     )
 
 

@@ -368,6 +368,14 @@ def test_scoring_that_fails_leaves_the_model():
         model.set_params(scoring=scorer).fit(X, y, X_val=X_val, y_val=y_val)
 
 
+def test_a_scorer_that_does_not_fit_the_labels():
+    X, X_val, y, y_val = split("binary")
+    names = np.array(["no", "yes"])
+    model = MLPClassifier(**SMALL, scoring="f1")
+    with pytest.raises(ValueError, match="scoring='f1' failed on the validation set: pos_label=1"):
+        model.fit(X, names[y], X_val=X_val, y_val=names[y_val])
+
+
 @pytest.mark.parametrize(
     ("params", "held_out", "message"),
     [
