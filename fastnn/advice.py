@@ -59,8 +59,8 @@ def warn_other_scale(X, X_val):
     if is_other or (spread > 0 and shift > OTHER_PLACE * spread):
         _warn_once(
             "X_val is not on the scale of X: its rows have a length of about "
-            f"{size_val:.0e}, those of X of about {size:.0e}. Transform it as X is; in a Pipeline, with "
-            'Pipeline(..., transform_input=["X_val"]) and metadata routing.'
+            f"{size_val:.0e}, those of X of about {size:.0e}. Transform it as X is; in a "
+            'Pipeline, with Pipeline(..., transform_input=["X_val"]) and metadata routing.'
         )
 
 
