@@ -14,6 +14,7 @@ RUNS = {
     "drop_in.py": ([], ""),
     "regression.py": ([], ""),
     "validation.py": ([], "balanced accuracy"),
+    "advice.py": ([], "X is not scaled"),
     "looking_inside.py": (["."], "network.png"),
     "saliency.py": (["."], "saliency.png"),
     "patched.py": ([], "test accuracy"),
