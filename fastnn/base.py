@@ -117,7 +117,8 @@ class BaseMultilayerPerceptron(
             return
         check_representable(data.X, params.dtype, "X")
         check_representable(data.y, params.dtype, "y")
-        if not incremental:
+        if data.sample_weight is not None and data.sample_weight.any():
+            # Those of a part of the data may all be zero.
             check_representable_weights(data.sample_weight, params.dtype)
         rows, validation = self._held_out(
             given, network, data, y, sample_weight, params.dtype, incremental
