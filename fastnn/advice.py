@@ -50,11 +50,10 @@ def warn_unscaled(model, X, y):
 
 def warn_other_scale(X, X_val):
     """Warn, once in a process, if a validation set is on quite another scale than X."""
-    mean, square, scale = _moments(X[:: -(-X.shape[0] // N_ROWS)])
-    mean_val, square_val, scale_val = _moments(X_val[:: -(-X_val.shape[0] // N_ROWS)])
-    size, size_val = scale * np.sqrt(square.sum()), scale_val * np.sqrt(square_val.sum())
-    spread = scale * np.sqrt(np.maximum(square - mean**2, 0.0).sum())
-    shift = np.sqrt(np.square(scale * mean - scale_val * mean_val).sum())
+    own, other = _Moments(X), _Moments(X_val)
+    size, size_val = own.length, other.length
+    spread = own.scale * own.spread
+    shift = np.sqrt(np.square(own.scale * own.mean - other.scale * other.mean).sum())
     is_other = size > 0 and not 1 / OTHER_SIZE <= size_val / size <= OTHER_SIZE
     if is_other or (spread > 0 and shift > OTHER_PLACE * spread):
         _warn_once(
@@ -71,13 +70,10 @@ def _warn_once(message):
 
 
 def _of_inputs(model, X):
-    sample = X[:: -(-X.shape[0] // N_ROWS)]
-    mean, square, scale = _moments(sample)
-    largest = square.argmax()
-    rms = scale * np.sqrt(square[largest])
-    length = scale * np.sqrt(square.sum())
-    spread = np.sqrt(np.maximum(square - mean**2, 0.0).sum())
-    offset = np.sqrt((mean**2).sum()) / spread if spread > 0 else 0.0
+    moments = _Moments(X)
+    largest = moments.square.argmax()
+    rms, length, spread = moments.largest_rms, moments.length, moments.spread
+    offset = np.sqrt((moments.mean**2).sum()) / spread if spread > 0 else 0.0
     if rms > LARGE_COLUMN:
         names = getattr(model, "feature_names_in_", None)
         column = f"column {largest}" if names is None else f"column {names[largest]!r}"
@@ -99,14 +95,13 @@ def _of_inputs(model, X):
 
 
 def _of_targets(model, y):
-    sample = y[:: -(-len(y) // N_ROWS)]
-    mean, square, scale = _moments(sample)
-    deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
+    moments = _Moments(y)
+    deviation = np.sqrt(moments.variance)
     # L-BFGS finds the scale of large targets by itself.
     stochastic = model.solver != "lbfgs"
-    rms = scale * np.sqrt(square.max())
-    largest = scale * deviation.max()
-    offset = np.max(abs(mean)[deviation > 0] / deviation[deviation > 0], initial=0.0)
+    rms = moments.largest_rms
+    largest = moments.scale * deviation.max()
+    offset = np.max(abs(moments.mean)[deviation > 0] / deviation[deviation > 0], initial=0.0)
     if stochastic and rms > LARGE_TARGET:
         says = f"its values are about {rms:.0e}"
     elif stochastic and offset > FAR_OFF:
@@ -122,15 +117,37 @@ def _of_targets(model, y):
     ]
 
 
-def _moments(sample):
-    """Means and mean squares of the columns, in units of the largest value, and that; float64."""
-    stored = sample.data if sparse.issparse(sample) else sample
-    scale = float(np.abs(stored).max(initial=0.0)) or 1.0
-    sample = sample.astype(np.float64) / scale
-    if sparse.issparse(sample):
-        return _column_means(sample), _column_means(sample.multiply(sample)), scale
-    return sample.mean(axis=0), np.square(sample).mean(axis=0), scale
+class _Moments:
+    """What the columns of some of the rows are like, in float64.
 
+    Attributes
+    ----------
+    scale : float
+        The largest value, in units of which the others are, so that nothing overflows.
+    mean, square, variance : ndarray of shape (n_columns,)
+        Means, mean squares and variances.
+    """
 
-def _column_means(sample):
-    return np.asarray(sample.mean(axis=0)).ravel()
+    def __init__(self, values):
+        sample = values[:: -(-values.shape[0] // N_ROWS)]
+        stored = sample.data if sparse.issparse(sample) else sample
+        self.scale = float(np.abs(stored).max(initial=0.0)) or 1.0
+        sample = sample.astype(np.float64) / self.scale
+        squared = sample.multiply(sample) if sparse.issparse(sample) else np.square(sample)
+        self.mean, self.square = (np.asarray(a.mean(axis=0)).ravel() for a in (sample, squared))
+        self.variance = np.maximum(self.square - self.mean**2, 0.0)
+
+    @property
+    def length(self):
+        """The length of rows, as the values are."""
+        return self.scale * np.sqrt(self.square.sum())
+
+    @property
+    def largest_rms(self):
+        """The largest root mean square of a column, as the values are."""
+        return self.scale * np.sqrt(self.square.max())
+
+    @property
+    def spread(self):
+        """How far rows are from their mean, in units of the scale."""
+        return np.sqrt(self.variance.sum())

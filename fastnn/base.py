@@ -30,7 +30,7 @@ from fastnn.parameters import (
     warn_ignored_parameters,
 )
 from fastnn.schedules import Schedule, has_planned_end
-from fastnn.stopping import NoCallbacks, Progress, Watch
+from fastnn.stopping import Progress, Watch
 from fastnn.training import LBFGSFit, StochasticFit, digest
 from fastnn.validation import (
     as_it_was_on_failure,
@@ -83,8 +83,7 @@ class BaseMultilayerPerceptron(
         )
         with as_it_was_on_failure(self), stats.recorded(self, given.X, incremental):
             self._train(given, classes, incremental, started, callbacks)
-            if callbacks is not None:
-                callbacks.end()
+            callbacks.end()
         return self
 
     def _train(self, given, classes, incremental, started, callbacks):
@@ -134,8 +133,7 @@ class BaseMultilayerPerceptron(
 
         if validation is not None:
             validation.snapshot = snapshot
-        if callbacks is not None:
-            callbacks.begin(lambda params: vars(snapshot(params)))
+        callbacks.begin(lambda params: vars(snapshot(params)))
         self._has_stopped = False
         if self.solver == "lbfgs":
             params = self._fit_lbfgs(network, params, data, rows, watch)
@@ -232,11 +230,13 @@ class BaseMultilayerPerceptron(
 
     def _held_out(self, given, network, data, y, sample_weight, dtype, incremental):
         """Row numbers to train on, and the validation set or None."""
+        all_rows = np.arange(data.X.shape[0], dtype=np.int64)
         if given.has_validation:
-            weights = given_validation(self, network, given, data, dtype, self._held_out_weights)
-            return np.arange(data.X.shape[0], dtype=np.int64), weights
+            return all_rows, given_validation(
+                self, network, given, data, dtype, self._held_out_weights
+            )
         if not self.early_stopping:
-            return np.arange(data.X.shape[0], dtype=np.int64), None
+            return all_rows, None
         if incremental:
             raise ValueError(
                 "partial_fit does not support early_stopping=True without a validation set that "
@@ -267,7 +267,7 @@ class BaseMultilayerPerceptron(
             score_name="Validation loss" if self.scoring == "loss" else "Validation score",
             unit="iteration" if is_lbfgs else "epoch",
             patience=self.early_stopping or not is_lbfgs,
-            callbacks=callbacks or NoCallbacks(),
+            callbacks=callbacks,
             started=started,
         )
 

@@ -1,5 +1,7 @@
 """scikit-learn's callbacks: what they are told of a fit. Newer than 1.8, so they may be missing."""
 
+from fastnn.stopping import NoCallbacks
+
 try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:
@@ -57,7 +59,7 @@ class EpochCallbacks:
 
 
 def callbacks_of(estimator, given, **settings):
-    """The `EpochCallbacks` of an estimator, or None if it has no callbacks."""
+    """The `EpochCallbacks` of an estimator, or `NoCallbacks` if it has none."""
     if not getattr(estimator, "_skl_callbacks", None):
-        return None
+        return NoCallbacks()
     return EpochCallbacks(estimator, given, **settings)

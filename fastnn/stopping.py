@@ -87,7 +87,13 @@ class TimeUp(Exception):
 
 
 class NoCallbacks:
-    """What is told of every epoch, where nobody wants to know."""
+    """What is told of a fit and its epochs, where nobody wants to know."""
+
+    def begin(self, attributes):
+        """The fit begins; ``attributes(params)`` are the fitted ones with these parameters."""
+
+    def end(self):
+        """The fit has ended."""
 
     def begin_epoch(self):
         """An epoch begins."""
