@@ -29,6 +29,7 @@ from fastnn.parameters import (
     check_weight_init,
     warn_ignored_parameters,
 )
+from fastnn.private_names import PrivateNamesMixin, is_overridden
 from fastnn.schedules import Schedule, has_planned_end
 from fastnn.stopping import Progress, Watch
 from fastnn.training import LBFGSFit, StochasticFit, digest
@@ -53,14 +54,19 @@ HISTORY = (
     "_no_improvement_count",
     "_criterion",
     "_has_stopped",
-    "_optimizer",
+    "_optimizer_state",
 )
 # Of these, what measures one network by one loss.
 MARKS = ("best_loss_", "best_validation_score_", "best_epoch_", "_no_improvement_count")
 
 
 class BaseMultilayerPerceptron(
-    InspectionMixin, ExchangeMixin, FittedNetworkMixin, CallbackSupportMixin, BaseEstimator
+    InspectionMixin,
+    ExchangeMixin,
+    PrivateNamesMixin,
+    FittedNetworkMixin,
+    CallbackSupportMixin,
+    BaseEstimator,
 ):
     """Base class of the two estimators. Not for use by itself."""
 
@@ -72,7 +78,7 @@ class BaseMultilayerPerceptron(
     # ---- fitting -------------------------------------------------------------------
 
     def _fit(self, given, *, classes=None, incremental=False):
-        """Fit; if that fails, leave the estimator exactly as it was."""
+        """Fit a copy, and take over what it has come to; if that fails, nothing has changed."""
         started = perf_counter()
         callbacks = callbacks_of(
             self,
@@ -81,8 +87,11 @@ class BaseMultilayerPerceptron(
             unit="iteration" if self.solver == "lbfgs" else "epoch",
             max_epochs=1 if incremental else self.max_iter,
         )
+        worker = self._as_of_now()
+        before = vars(worker).copy()
         with as_it_was_on_failure(self), stats.recorded(self, given.X, incremental):
-            self._train(given, classes, incremental, started, callbacks)
+            worker._train(given, classes, incremental, started, callbacks)
+            self._adopt(worker, before)
             callbacks.end()
         return self
 
@@ -163,14 +172,19 @@ class BaseMultilayerPerceptron(
         """Forget an earlier fit; draw initial parameters."""
         for name in HISTORY:
             vars(self).pop(name, None)
-        self.t_ = 0
-        n_outputs = self._n_outputs(data.y)
-        layer_units = (data.X.shape[1], *hidden_units, n_outputs)
-        network = self._network_of(layer_units)
+        layer_units = (data.X.shape[1], *hidden_units, self._n_outputs(data.y))
         precision = config.effective("dtype", self.dtype)
         dtype = data.X.dtype if precision == "auto" else np.dtype(precision)
-        params = network.initialize(self._random_state, dtype, self.weight_init)
-        return network, self._cast_for_solver(params, precision)
+        targets = self._indicator(data.y) if is_overridden(self, "_initialize") else data.y
+        self._initialize(targets, layer_units, dtype)
+        network, params = self._fitted_network()
+        if network.layer_units[:: len(network.layers)] != layer_units[:: len(layer_units) - 1]:
+            raise ValueError(
+                f"_initialize of {type(self).__name__} has made a network of "
+                f"{network.layer_units} units, where X and y need {layer_units[0]} inputs and "
+                f"{layer_units[-1]} outputs."
+            )
+        return network, self._cast_for_solver(params.astype(dtype, copy=False), precision)
 
     def _network_of(self, layer_units):
         """The network that the parameters describe."""
@@ -183,7 +197,13 @@ class BaseMultilayerPerceptron(
         The last is None where it was at these parameters, or these were changed since.
         """
         fitted, params = self._fitted_network()
-        last = getattr(self, "_optimizer", None)
+        if fitted.link is not None:
+            raise ValueError(
+                f"out_activation_={fitted.link!r} was set by hand, but the loss of this network "
+                f"needs {LOSSES[fitted.loss].out_activation!r}. Set it to that, or call fit for a "
+                "new network."
+            )
+        last = getattr(self, "_optimizer_state", None)
         raw = None
         if last is not None and last.raw is not None and last.raw_for == digest(params):
             # Where averaging is switched on or off, training goes on from the model.
@@ -243,6 +263,10 @@ class BaseMultilayerPerceptron(
                 "is the same in every call: pass X_val and y_val."
             )
         return split_off(self, network, data, y, sample_weight, self._random_state)
+
+    def _indicator(self, encoded):
+        """What scikit-learn would train on: an indicator of classes, or real targets."""
+        return encoded
 
     def _loss_weights(self, encoded, sample_weight, incremental):
         """The weights that samples have in the loss."""
@@ -352,7 +376,7 @@ class BaseMultilayerPerceptron(
         )
         outcome = run.run(self._random_state, goes_on=incremental)
         # What diverged is no state to go on from.
-        self._optimizer = None if outcome == "diverged" else optimizer
+        self._optimizer_state = None if outcome == "diverged" else optimizer
         self._set_progress(watch)
         self._warn_undefined(watch)
         if not incremental:
@@ -434,7 +458,7 @@ class BaseMultilayerPerceptron(
             alpha=self.alpha * (1 - self.l1_ratio),
             weight_average=self.weight_average,
         )
-        last = getattr(self, "_optimizer", None)
+        last = getattr(self, "_optimizer_state", None)
         if not incremental or last is None:
             return optimizer
         if last.rule_name != optimizer.rule_name or last.slots.shape != optimizer.slots.shape:
@@ -509,34 +533,6 @@ class BaseMultilayerPerceptron(
             # Epochs without a validation set, or without a rate, have no value.
             before += [np.nan] * (progress.n_before - len(before))
             setattr(self, name, [*before, *values])
-
-    def _loss_grad_lbfgs(
-        self,
-        packed_coef_inter,
-        X,
-        y,
-        sample_weight,
-        activations=None,
-        deltas=None,
-        coef_grads=None,
-        intercept_grads=None,
-    ):
-        """Loss and gradient of all parameters, packed as scikit-learn packs them.
-
-        ``y`` is encoded: an indicator of the classes, or real targets. The last four
-        arguments are scikit-learn's work space, and not needed here.
-        """
-        network, _ = self._fitted_network()
-        if LOSSES[network.loss].coupled:
-            y = y.argmax(axis=1).astype(np.int32)[:, None]
-        else:
-            y = np.ascontiguousarray(y, dtype=np.float64)
-        data = Data(X, y, sample_weight)
-        packed = np.asarray(packed_coef_inter, dtype=np.float64)
-        objective = self._backend().objective(
-            network, data, alpha=self.alpha, dtype=np.dtype(np.float64)
-        )
-        return objective(packed)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

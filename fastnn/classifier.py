@@ -2,21 +2,25 @@
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
 from fastnn.base import BaseMultilayerPerceptron
 from fastnn.docs import fill_docstring
+from fastnn.kernels.losses import LOSSES
 from fastnn.monitoring import Given
 from fastnn.parameters import CLASSIFIER_CONSTRAINTS, has_partial_fit
-from fastnn.targets import Labels
+from fastnn.targets import Labels, binarizer_among, is_plain
 from fastnn.validation import NO_WEIGHT
 
 
 def _predicts_margins(model):
     """Whether the outputs are margins: those of the fitted network, or as the loss will have it."""
-    fitted = getattr(model, "out_activation_", None)
-    return model.loss == "hinge" if fitted is None else fitted == "identity"
+    trained = vars(model).get("_trained")
+    if trained is None:
+        return model.loss == "hinge"
+    return LOSSES[trained.network.loss].out_activation == "identity"
 
 
 def _has_probabilities(model):
@@ -316,8 +320,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             The most probable class of each sample. For multilabel targets the
             indicator of the labels with a probability above 0.5, sparse if y was.
         """
-        outputs = self._forward(X)
-        return self._labels.decode(outputs, self._threshold)
+        return self._as_of_now()._predict(X)
 
     @available_if(_has_margins)
     def decision_function(self, X):
@@ -337,8 +340,9 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             is that of the predicted class. For multilabel targets positive where a label is
             predicted.
         """
-        outputs = self._forward(X)
-        return outputs[:, 0] if self._labels.kind == "binary" else outputs
+        model = self._as_of_now()
+        outputs = model._forward_pass_fast(X)
+        return outputs[:, 0] if model._labels.kind == "binary" else outputs
 
     @available_if(_has_probabilities)
     def predict_proba(self, X):
@@ -355,10 +359,9 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             The probability of each class, in the order of ``classes_``. For multilabel
             targets the probability of each label.
         """
-        outputs = self._forward(X)
-        if self._labels.kind != "binary":
-            return outputs
-        return np.hstack([1 - outputs, outputs])
+        model = self._as_of_now()
+        outputs = model._forward_pass_fast(X)
+        return outputs if model.n_outputs_ > 1 else np.hstack([1 - outputs, outputs])
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X):
@@ -377,8 +380,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         log_y_prob : ndarray of shape (n_samples, n_classes)
             The log-probability of each class, in the order of ``classes_``.
         """
-        z = self._forward(X, link=False)
-        return self._labels.log_probabilities(z)
+        model = self._as_of_now()
+        return model._labels.log_probabilities(model._forward(X, link=False))
 
     def _encode_target(self, y, classes, incremental):
         """Define ``classes_``, or check y against them; return y for the network."""
@@ -386,18 +389,21 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         if known is None and incremental:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            self._labels = Labels.among(classes, y)
+            self._take_classes(binarizer_among(classes, y))
         elif known is None or not (incremental or self.warm_start):
-            self._labels = Labels.of(y)
+            self._take_classes(LabelBinarizer().fit(y))
         elif classes is not None and not np.array_equal(known, unique_labels(classes)):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to "
                 f"partial_fit, was: {known!r}"
             )
-        self.classes_ = self._labels.classes
         if incremental or (self.warm_start and known is not None):
             self._check_seen_classes(unique_labels(y), incremental)
         return self._labels.encode(y)
+
+    def _take_classes(self, binarizer):
+        self._label_binarizer = binarizer
+        self.classes_ = binarizer.classes_
 
     def _check_seen_classes(self, seen, incremental):
         if self.warm_start and set(seen) != set(self.classes_):
@@ -458,7 +464,54 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     @property
     def _threshold(self):
         """Above it an output speaks for its class."""
-        return 0.0 if self.out_activation_ == "identity" else 0.5
+        return 0.0 if _predicts_margins(self) else 0.5
+
+    @property
+    def _label_binarizer(self):
+        """scikit-learn's LabelBinarizer, from which predictions take the labels.
+
+        Converters such as skl2onnx look for it, which know nothing of batch normalisation.
+        """
+        binarizer = vars(self).get("_label_binarizer")
+        if binarizer is None:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute '_label_binarizer'")
+        if self._fitted_network()[0].batch_norm:
+            raise AttributeError("convert what to_sklearn() returns, without batch normalisation")
+        return binarizer
+
+    @_label_binarizer.setter
+    def _label_binarizer(self, binarizer):
+        vars(self)["_label_binarizer"] = binarizer
+
+    def _binarizer(self):
+        """The label binarizer, made of ``classes_`` where there is none."""
+        return vars(self).get("_label_binarizer") or self._labels.to_binarizer()
+
+    @property
+    def _labels(self):
+        """The `Labels` of the label binarizer, or of ``classes_`` where a user has set no other."""
+        binarizer = vars(self).get("_label_binarizer")
+        if binarizer is not None:
+            return Labels.of(binarizer)
+        n_outputs = np.shape(self.coefs_[-1])[1]
+        several = "multiclass" if self.out_activation_ == "softmax" else "multilabel-indicator"
+        return Labels("binary" if n_outputs == 1 else several, np.asarray(self.classes_))
+
+    def _decode(self, outputs):
+        """The labels that outputs (n, n_outputs) speak for."""
+        binarizer = vars(self).get("_label_binarizer")
+        if binarizer is None or is_plain(binarizer):
+            labels = self._labels
+            if labels.n_outputs == outputs.shape[1]:
+                return labels.decode(outputs, self._threshold)
+        if binarizer is None:
+            raise ValueError(
+                f"The network has {outputs.shape[1]} outputs, but {len(self.classes_)} classes."
+            )
+        return binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
+
+    def _indicator(self, encoded):
+        return self._labels.indicator(encoded)
 
     def _stratification(self, y):
         # scikit-learn stratifies where there is one output, that is for two classes.

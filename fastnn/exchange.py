@@ -8,12 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import sklearn
-from scipy import sparse
 from sklearn.base import ClassifierMixin
 from sklearn.neural_network import _multilayer_perceptron
 from sklearn.neural_network._base import ACTIVATIONS as THEIR_ACTIVATIONS
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
-from sklearn.preprocessing import LabelBinarizer
 
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
 from fastnn.kernels.optimizers import (
@@ -21,13 +19,10 @@ from fastnn.kernels.optimizers import (
     BETA_2,
     EPSILON,
     MOMENTUM,
-    POWER_1,
-    POWER_2,
-    Optimizer,
 )
 from fastnn.parameters import check_activation, check_hidden_layer_sizes
+from fastnn.private_names import steps_of
 from fastnn.registration import check_known
-from fastnn.targets import Labels
 
 # What scikit-learn has: activations of hidden layers, solvers, learning rates, and a regressor's
 # loss for each output activation.
@@ -68,18 +63,6 @@ def deep_copies(values):
 
 class ExchangeMixin:
     """Conversions from and to scikit-learn's estimators."""
-
-    @property
-    def _label_binarizer(self):
-        """What programs that read scikit-learn's fitted classifiers look for, such as skl2onnx.
-
-        The rest is the same here, but for batch normalisation, which only `to_sklearn` folds in.
-        """
-        if not hasattr(self, "_labels"):
-            raise AttributeError(f"{type(self).__name__!r} has no attribute '_label_binarizer'")
-        if self._fitted_network()[0].batch_norm:
-            raise AttributeError("convert what to_sklearn() returns, without batch normalisation")
-        return _label_binarizer(self._labels)
 
     def to_sklearn(self):
         """Return scikit-learn's estimator with the same parameters and the same network.
@@ -155,7 +138,7 @@ class ExchangeMixin:
             vars(result).update(state)
             _set_their_network(result, *network.folded(weights))
             if isinstance(self, ClassifierMixin):
-                result._label_binarizer = _label_binarizer(self._labels)
+                result._label_binarizer = copy.deepcopy(self._binarizer())
             if left_out.keys() <= NOT_OF_STEPS:
                 _set_their_optimizer(result, self, network)
         return result
@@ -353,11 +336,6 @@ def _copies(arrays):
     return [np.array(array) for array in arrays]
 
 
-def _layerwise(network, params):
-    """Views of a flat vector in the order in which scikit-learn lists parameters."""
-    return [*network.coefs(params), *network.intercepts(params)]
-
-
 def _set_their_network(result, network, weights):
     """Give scikit-learn's estimator a network without batch normalisation."""
     result.n_layers_ = len(network.layer_units)
@@ -370,21 +348,13 @@ def _set_their_network(result, network, weights):
     result._best_intercepts = _copies(result.intercepts_)
 
 
-def _label_binarizer(labels):
-    if labels.kind != "multilabel-indicator":
-        # Twice each, or scikit-learn warns that a target of many classes looks continuous.
-        return LabelBinarizer().fit(np.repeat(labels.classes, 2))
-    indicator = np.eye(len(labels.classes), dtype=np.int64)
-    return LabelBinarizer().fit(sparse.csr_matrix(indicator) if labels.sparse else indicator)
-
-
 def _set_their_optimizer(result, model, network):
     """Give scikit-learn's estimator the state of ours, if partial_fit would go on with it.
 
     With a validation set of its own, partial_fit does not go on from the weights that predict.
     """
     weights = result.coefs_ + result.intercepts_
-    ours = vars(model).get("_optimizer")
+    ours = vars(model).get("_optimizer_state")
     nesterov = model.solver == "sgd" and model.nesterovs_momentum
     rule_name = "nesterov" if nesterov else model.solver
     if ours is None or ours.rule_name != rule_name or ours.raw is not None:
@@ -392,12 +362,12 @@ def _set_their_optimizer(result, model, network):
     if ours.slots.shape[1] != sum(map(np.size, weights)):
         # The state of another network: of larger layers, or with batch normalisation.
         return
-    slots = [_copies(_layerwise(network, slot)) for slot in ours.slots]
+    slots = [_copies(network.layerwise(slot)) for slot in ours.slots]
     if ours.rule_name == "adam":
         theirs = AdamOptimizer(weights, ours.rate, *map(float, ours.state[[BETA_1, BETA_2]]))
         theirs.epsilon = float(ours.state[EPSILON])
         theirs.ms, theirs.vs = slots
-        theirs.t = _steps(ours.state)
+        theirs.t = steps_of(ours.state)
     else:
         theirs = SGDOptimizer(
             weights,
@@ -410,21 +380,6 @@ def _set_their_optimizer(result, model, network):
         (theirs.velocities,) = slots
     theirs.learning_rate = ours.learning_rate
     result._optimizer = theirs
-
-
-def _steps(state):
-    """The number of steps t that Adam took, of beta**t; only those powers matter further on."""
-    steps = 0
-    for beta, power in ((state[BETA_1], state[POWER_1]), (state[BETA_2], state[POWER_2])):
-        if power == 1.0:
-            return 0
-        if beta == 0.0:
-            steps = max(steps, 1)
-        else:
-            # Of a power that underflowed, all that counts is that it did.
-            smallest = np.finfo(np.float64).tiny
-            steps = max(steps, round(math.log(max(power, smallest)) / math.log(beta)))
-    return steps
 
 
 # ---- from scikit-learn -------------------------------------------------------------------
@@ -472,15 +427,13 @@ def _made(cls, params):
 def _set_our_network(result, model):
     """Give our estimator the network of scikit-learn's fitted one."""
     if isinstance(result, ClassifierMixin):
-        binarizer = model._label_binarizer
-        result._labels = Labels(
-            binarizer.y_type_, copy.copy(binarizer.classes_), binarizer.sparse_input_
-        )
-    result.coefs_, result.intercepts_ = model.coefs_, model.intercepts_
+        result._label_binarizer = copy.deepcopy(model._label_binarizer)
+    for name in ("coefs_", "intercepts_", "n_layers_", "out_activation_"):
+        setattr(result, name, getattr(model, name))
     network, weights = result._fitted_network()
-    if not isinstance(model, ClassifierMixin):
-        # As it was fitted, which need not be what its parameter says now.
-        network = replace(network, loss=REGRESSION_LOSSES[model.out_activation_])
+    if network.link in REGRESSION_LOSSES and not isinstance(model, ClassifierMixin):
+        # The loss that it was fitted by, which need not be what its parameter says now.
+        network = replace(network, loss=REGRESSION_LOSSES[network.link], link=None)
     result._set_network(network, weights)
 
 
@@ -507,19 +460,4 @@ def _set_our_optimizer(result, model):
     expected = {"adam": AdamOptimizer, "sgd": SGDOptimizer}.get(model.solver, ())
     if not isinstance(theirs, expected):
         return
-    network, weights = result._fitted_network()
-    settings = {"learning_rate": theirs.learning_rate, "alpha": model.alpha}
-    if model.solver == "adam":
-        settings["learning_rate"] = theirs.learning_rate_init
-        settings |= {name: getattr(theirs, name) for name in ("beta_1", "beta_2", "epsilon")}
-        moments = [theirs.ms, theirs.vs]
-    else:
-        settings |= {"momentum": theirs.momentum, "nesterovs_momentum": theirs.nesterov}
-        moments = [theirs.velocities]
-    ours = Optimizer(model.solver, weights.size, weights.dtype, **settings)
-    for slot, values in zip(ours.slots, moments, strict=True):
-        for view, value in zip(_layerwise(network, slot), values, strict=True):
-            view[...] = value
-    if model.solver == "adam":
-        ours.state[[POWER_1, POWER_2]] = theirs.beta_1**theirs.t, theirs.beta_2**theirs.t
-    result._optimizer = ours
+    result._optimizer = theirs

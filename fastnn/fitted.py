@@ -1,168 +1,287 @@
-"""The fitted network of an estimator: flat parameters, their views, pickling and predictions."""
+"""The fitted network of an estimator: its attributes, its pickles, and predictions by it."""
 
+import warnings
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import backends, config
+from fastnn.exceptions import InconsistentVersionWarning
+from fastnn.kernels.losses import LINKS
+from fastnn.kernels.optimizers import N_STATE, OPTIMIZERS, Optimizer
+from fastnn.network import Network
+from fastnn.parameters import check_activation
 from fastnn.registration import check_known, packed, unpack
-from fastnn.validation import check_prediction_data, check_representable
+from fastnn.trained import EXTRA_ATTRIBUTES, TrainedNetwork, checked_array
+from fastnn.validation import check_prediction_data, check_representable, kernel_ready
 
-# Lists of views of the flat vector, besides coefs_ and intercepts_.
-NORM_ATTRIBUTES = (
-    "batch_norm_scale_", "batch_norm_shift_", "batch_norm_mean_", "batch_norm_var_",
-)  # fmt: skip
-EXTRA_ATTRIBUTES = ("activation_params_", *NORM_ATTRIBUTES)
+# Arrays of an optimizer that are None or of the parameters' shape.
+LIKE_PARAMS = ("average", "raw")
 
 
 class FittedNetworkMixin:
-    """What an estimator does with the network that it has; base.py trains it."""
+    """What an estimator does with the network that it has; base.py trains it.
 
-    # ---- the flat parameters and their views ---------------------------------------
+    The attribute ``_trained`` has the network as it was trained, and the public attributes show it.
+    Where a user has changed these, they count: the network is then put together from them anew for
+    every use, so that later changes to them count, too.
+    """
 
-    def _set_network(self, network, params):
-        """Take a trained network: hand out ``coefs_`` and ``intercepts_`` as views."""
-        self._network = network
-        self._params = params
-        self.n_layers_ = len(network.layer_units)
-        self.n_outputs_ = network.layer_units[-1]
-        self.n_parameters_ = network.n_trained
-        self.out_activation_ = network.out_activation
-        self._make_views()
+    # ---- one moment of an estimator ------------------------------------------------
 
-    def _make_views(self):
-        self.coefs_ = self._network.coefs(self._params)
-        self.intercepts_ = self._network.intercepts(self._params)
-        self.activation_params_ = self._network.slopes(self._params)
-        for name, views in zip(NORM_ATTRIBUTES, self._network.norms(self._params), strict=True):
-            setattr(self, name, views)
-        self._views = self._current_views()
-        # Weights with batch normalisation folded in, for predictions.
-        self._folded = self._network.folded(self._params)[1] if self._network.batch_norm else None
-        # What the backend keeps between predictions, for these parameters.
-        self._kept = {}
+    def _as_of_now(self):
+        """A copy of the estimator that has the same attributes, whatever other threads do to it."""
+        moment = object.__new__(type(self))
+        # One call that runs no Python code, during which no other thread can run.
+        vars(moment).update(vars(self))
+        return moment
+
+    def _adopt(self, worker, before):
+        """Take over, at once, the attributes of a copy that are not those of ``before`` any more.
+
+        So a prediction in another thread sees all that a fit has changed, or nothing of it.
+        """
+        after = vars(worker)
+        attributes = {name: value for name, value in vars(self).items() if name in after or
+                      name not in before}  # fmt: skip
+        attributes |= {
+            name: value
+            for name, value in after.items()
+            if name not in before or value is not before[name]
+        }
+        object.__setattr__(self, "__dict__", attributes)
 
     def _snapshot(self, network, params, named=True):
         """A fitted estimator of its own, as if training had ended with these parameters.
 
         Without names of features, which arrays do not have, if it is not to be ``named``.
         """
-        snapshot = object.__new__(type(self))
-        vars(snapshot).update(vars(self))
+        snapshot = self._as_of_now()
         if not named:
             vars(snapshot).pop("feature_names_in_", None)
         snapshot._set_network(network, params.copy())
         return snapshot
 
-    def _current_views(self):
-        """All arrays that the public attributes hand out, None where a layer has none."""
-        extras = (vars(self).get(name, ()) for name in EXTRA_ATTRIBUTES)
-        return (*self.coefs_, *self.intercepts_, *chain.from_iterable(extras))
+    # ---- the network and its attributes --------------------------------------------
 
-    def _views_are_ours(self):
-        views = vars(self).get("_views")
-        current = self._current_views()
-        return (
-            views is not None
-            and len(views) == len(current)
-            and all(ours is theirs for ours, theirs in zip(views, current, strict=True))
-        )
+    def _set_network(self, network, params):
+        """Take a trained network: hand out ``coefs_`` and ``intercepts_`` as views."""
+        precision_is_given = config.effective("dtype", self.dtype) != "auto"
+        self._set_trained(TrainedNetwork(network, params, precision_is_given))
+
+    def _set_trained(self, trained):
+        vars(self).update(trained.hand_out(), _trained=trained)
 
     def _fitted_network(self):
-        """The network and its flat parameters, as ``coefs_`` and ``intercepts_`` say.
+        """The network and its flat parameters, as the public attributes say."""
+        trained = self._trained_network()
+        return trained.network, trained.params
 
-        Arrays that the user put in their place are packed anew for every use, so that
-        later changes to them count too.
-        """
-        if self._views_are_ours():
-            return self._network, self._params
-        coefs = [np.asarray(coef) for coef in self.coefs_]
-        intercepts = [np.asarray(intercept) for intercept in self.intercepts_]
-        consistent = len(coefs) == len(intercepts) > 0 and all(
-            coef.ndim == 2
-            and intercept.shape == (coef.shape[1],)
-            and (i == 0 or coef.shape[0] == coefs[i - 1].shape[1])
-            for i, (coef, intercept) in enumerate(zip(coefs, intercepts, strict=True))
+    def _trained_network(self):
+        """The `TrainedNetwork` that the public attributes describe."""
+        trained = vars(self).get("_trained")
+        if (
+            trained is not None
+            and trained.is_that_of(vars(self))
+            and _same_activation(self.activation, trained.network)
+        ):
+            return trained
+        return self._put_together(trained)
+
+    def _put_together(self, trained):
+        """The `TrainedNetwork` of attributes that a user has set, with what is left of another."""
+        n_layers = vars(self).get("n_layers_", len(self.coefs_) + 1)
+        coefs, intercepts = _checked_layers(
+            self.coefs_[: n_layers - 1], self.intercepts_[: n_layers - 1]
         )
-        if not consistent:
-            raise ValueError(
-                "coefs_ and intercepts_ do not make a network: expected coefs_[i] of shape "
-                "(n_in, n_out), intercepts_[i] of shape (n_out,), and coefs_[i + 1] with n_out "
-                f"rows; got coefs_ of shapes {[coef.shape for coef in coefs]} and "
-                f"intercepts_ of shapes {[intercept.shape for intercept in intercepts]}."
-            )
-        trained = vars(self).get("_network")
         layer_units = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
-        network = (
-            replace(trained, layer_units=layer_units) if trained else self._network_of(layer_units)
-        )
-        dtype = np.result_type(*coefs, *intercepts)
-        if dtype not in (np.float32, np.float64):
-            dtype = np.float64
-        params = network.pack(coefs, intercepts, dtype)
-        if trained and trained.layer_units == layer_units:
-            extras = (network.slopes(params), *network.norms(params))
-            for name, views in zip(EXTRA_ATTRIBUTES, extras, strict=True):
-                for view, values in zip(views, getattr(self, name), strict=True):
-                    if view is not None:
-                        view[...] = values
-        return network, params
+        activation = check_activation(self.activation, len(layer_units) - 2)
+        if trained is None:
+            network = Network(layer_units, activation, *self._network_loss())
+        else:
+            network = replace(
+                trained.network, layer_units=layer_units, activation=activation, link=None
+            )
+        network = replace(network, link=_link(vars(self).get("out_activation_"), network))
+        params = network.pack(coefs, intercepts, _precision(coefs))
+        if trained is not None and trained.network.layer_units == layer_units:
+            self._copy_extras(network, params)
+        return TrainedNetwork(network, params, trained is not None and trained.precision_is_given)
+
+    def _copy_extras(self, network, params):
+        """Take what is neither a weight nor a bias from the attributes, where they have it."""
+        extras = (network.slopes(params), *network.norms(params))
+        for name, views in zip(EXTRA_ATTRIBUTES, extras, strict=True):
+            for view, values in zip(views, getattr(self, name), strict=True):
+                if view is not None and values is not None:
+                    view[...] = values
+
+    # ---- pickles -------------------------------------------------------------------
 
     def __getstate__(self):
-        # The flat parameters once, instead of once more as views.
-        state = dict(super().__getstate__())
+        from fastnn import __version__
+
+        moment = self._as_of_now()
+        state = dict(super(FittedNetworkMixin, moment).__getstate__())
+        state["_fastnn_version"] = __version__
         registered = packed()
         if registered is not None:
             state["_registered"] = registered
         state["_config"] = config.packed()
-        if "_params" in state:
-            state["_network"], state["_params"] = self._fitted_network()
-            for name in ("coefs_", "intercepts_", *EXTRA_ATTRIBUTES, "_views", "_folded", "_kept"):
+        if "_trained" in state:
+            # The flat parameters once, instead of once more as views.
+            trained = moment._trained_network()
+            state["_trained"] = trained.to_state()
+            for name in trained.attributes:
                 state.pop(name, None)
+        if state.get("_optimizer_state") is not None:
+            state["_optimizer_state"] = dict(vars(state["_optimizer_state"]))
         return state
 
     def __setstate__(self, state):
         state = dict(state)
+        _warn_of_another_version(type(self).__name__, state.pop("_fastnn_version", None))
         registered = state.pop("_registered", None)
         if registered is not None:
             unpack(registered)
         config.unpack(state.pop("_config", None))
+        trained = state.pop("_trained", None)
+        optimizer = state.pop("_optimizer_state", None)
         super().__setstate__(state)
-        if "_params" in state:
-            self._make_views()
+        if trained is not None:
+            trained = TrainedNetwork.from_state(trained)
+            self._set_trained(trained)
+            if optimizer is not None:
+                optimizer = _optimizer_from(optimizer, trained.network.n_params)
+            self._optimizer_state = optimizer
 
-    # ---- prediction and the objective ----------------------------------------------
+    # ---- predictions ---------------------------------------------------------------
 
     def _backend(self):
         return backends.get_backend(
             config.effective("device", self.device), config.effective("n_jobs", self.n_jobs)
         )
 
-    def _prediction_inputs(self, X):
-        """The network that predicts, its parameters, X validated, and what the backend keeps."""
-        if not hasattr(self, "coefs_"):
+    def _prediction_inputs(self, X, check_input=True):
+        """The network that predicts, its parameters, X validated, and what the backend keeps.
+
+        Without ``check_input``, X is an array or sparse matrix of numbers that is known to be good.
+        """
+        if "coefs_" not in vars(self):
             check_is_fitted(self)
-        network, params = self._fitted_network()
-        X = check_prediction_data(self, X)
-        if X.shape[1] != network.layer_units[0]:
+        trained = self._trained_network()
+        X = check_prediction_data(self, X) if check_input else _as_floats(X)
+        n_features = trained.network.layer_units[0]
+        if X.shape[1] != n_features:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{network.layer_units[0]} features as input, the rows of coefs_[0]."
+                f"{n_features} features as input, the rows of coefs_[0]."
             )
-        check_representable(X, params.dtype, "X")
-        check_known(network.activations, network.loss)
-        kept = self._kept if params is vars(self).get("_params") else None
-        if network.batch_norm:
-            network, params = network.folded(params)
-            if kept is not None:
-                # In the place that kept predictions read from.
-                self._folded[...] = params
-                params = self._folded
+        check_known(trained.network.activations, trained.network.loss)
+        dtype = trained.params.dtype
+        if not trained.precision_is_given and X.dtype.char == "d":
+            dtype = np.dtype(np.float64)
+        check_representable(X, dtype, "X")
+        network, params, kept = trained.for_prediction(dtype)
         return network, params, X, kept
 
-    def _forward(self, X, link=True):
+    def _forward(self, X, link=True, check_input=True):
         """Outputs (n_samples, n_outputs); raw predictions with ``link=False``."""
-        network, params, X, kept = self._prediction_inputs(X)
+        network, params, X, kept = self._prediction_inputs(X, check_input)
         return self._backend().forward(network, params, X, link=link, kept=kept)
+
+
+def _same_activation(activation, network):
+    """Whether the parameter ``activation`` is still that of the network."""
+    if isinstance(activation, str):
+        return activation == network.activation or not network.activations
+    return tuple(activation) == network.activation
+
+
+def _checked_layers(coefs, intercepts):
+    """Weights (n_in, n_out) and biases (n_out,) of each layer, from what a user set."""
+    coefs = [np.asarray(coef) for coef in coefs]
+    given = [np.asarray(intercept) for intercept in intercepts]
+    try:
+        if not len(coefs) == len(given) > 0:
+            raise ValueError
+        for i, coef in enumerate(coefs):
+            if coef.ndim != 2 or (i > 0 and coef.shape[0] != coefs[i - 1].shape[1]):
+                raise ValueError
+        # Of any shape that can be added to the rows of a product, as in scikit-learn.
+        intercepts = [
+            np.broadcast_to(intercept, (1, coef.shape[1]))[0]
+            for coef, intercept in zip(coefs, given, strict=True)
+        ]
+    except ValueError:
+        raise ValueError(
+            "coefs_ and intercepts_ do not make a network: expected coefs_[i] of shape "
+            "(n_in, n_out), intercepts_[i] of shape (n_out,), and coefs_[i + 1] with n_out "
+            f"rows; got coefs_ of shapes {[coef.shape for coef in coefs]} and "
+            f"intercepts_ of shapes {[intercept.shape for intercept in given]}."
+        ) from None
+    return coefs, intercepts
+
+
+def _precision(coefs):
+    """The precision of a network with these weights."""
+    dtype = np.result_type(*coefs)
+    return np.float32 if dtype in (np.float16, np.float32) else np.float64
+
+
+def _link(out_activation, network):
+    """The ``link`` of a network whose ``out_activation_`` a user may have set."""
+    if out_activation is None or out_activation == network.out_activation:
+        return None
+    if out_activation not in (*LINKS, "softmax"):
+        raise ValueError(
+            f"out_activation_ must be one of {sorted((*LINKS, 'softmax'))}, got {out_activation!r}."
+        )
+    return out_activation
+
+
+def _as_floats(X):
+    """X, known to be numbers, in a form that the kernels can read."""
+    if X.dtype.char not in "fd":
+        X = X.astype(np.float64)
+    return kernel_ready(X)
+
+
+def _optimizer_from(values, n_params):
+    """The `Optimizer` whose attributes these are, checked; see `TrainedNetwork.from_state`."""
+    rule = OPTIMIZERS.get(values["rule_name"])
+    if rule is None:
+        raise ValueError(
+            "The state of this estimator is not valid: there is no optimizer "
+            f"{values['rule_name']!r}."
+        )
+    floats = ("float32", "float64")
+    values = dict(values)
+    values["slots"] = checked_array(
+        "the optimizer's slots", values["slots"], (rule.n_slots, n_params), floats
+    )
+    values["state"] = checked_array(
+        "the optimizer's state", values["state"], (N_STATE,), ("float64",)
+    )
+    for name in LIKE_PARAMS:
+        if values[name] is not None:
+            values[name] = checked_array(
+                f"the optimizer's {name}", values[name], (n_params,), floats
+            )
+    return Optimizer.from_attributes(values)
+
+
+def _warn_of_another_version(name, version):
+    """Warn, as scikit-learn does, where a pickle was made by another version than this one."""
+    from fastnn import __version__
+
+    if version != __version__:
+        warnings.warn(
+            InconsistentVersionWarning(
+                estimator_name=name,
+                current_version=__version__,
+                original_version=version or "before 0.1.0",
+            ),
+            stacklevel=2,
+        )

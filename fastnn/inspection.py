@@ -9,6 +9,8 @@ from sklearn.base import is_classifier
 LINK_GRADIENTS = {
     "exp": lambda a: a,
     "logistic": lambda a: a * (1 - a),
+    "relu": lambda a: a > 0,
+    "tanh": lambda a: 1 - a * a,
 }
 
 

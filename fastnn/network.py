@@ -53,6 +53,9 @@ class Network:
         The loss's parameter, where it has one.
     batch_norm : bool
         Whether every hidden layer is normalised over the mini-batch, before its activation.
+    link : str or None
+        Output activation of predictions, "softmax" or a key of ``LINKS``, where a user has chosen
+        another than the loss's. Such a network is not trained.
     """
 
     layer_units: tuple[int, ...]
@@ -60,6 +63,7 @@ class Network:
     loss: str
     loss_parameter: float = 0.0
     batch_norm: bool = False
+    link: str | None = None
     # Added to a variance before its root is divided by.
     norm_epsilon: ClassVar[float] = 1e-5
 
@@ -90,8 +94,31 @@ class Network:
 
     @property
     def out_activation(self):
-        """Name of the output activation, the loss's inverse link."""
-        return LOSSES[self.loss].out_activation
+        """Name of the output activation: the loss's inverse link, if there is no other."""
+        return LOSSES[self.loss].out_activation if self.link is None else self.link
+
+    @classmethod
+    def from_plain(cls, values):
+        """The network that `dataclasses.asdict` made these values of, checked.
+
+        Raises
+        ------
+        ValueError
+            If they do not describe a network.
+        """
+        names = values["activation"]
+        network = cls(
+            tuple(int(n_units) for n_units in values["layer_units"]),
+            names if isinstance(names, str) else tuple(map(str, names)),
+            str(values["loss"]),
+            float(values["loss_parameter"]),
+            bool(values["batch_norm"]),
+            values["link"],
+        )
+        n_hidden = len(network.layer_units) - 2
+        if n_hidden < 0 or min(network.layer_units) < 1 or len(network.activations) != n_hidden:
+            raise ValueError(f"The state of this estimator describes no network: {values!r}.")
+        return network
 
     @property
     def layers(self):
@@ -127,6 +154,10 @@ class Network:
         return [
             params[layer.bias_offset : layer.bias_offset + layer.n_out] for layer in self.layers
         ]
+
+    def layerwise(self, params):
+        """Weights of all layers, then biases of all, as views of ``params``."""
+        return [*self.coefs(params), *self.intercepts(params)]
 
     def norms(self, params):
         """Scale, shift, running mean and running variance of the hidden layers.
@@ -210,8 +241,7 @@ class Network:
         """Copy weights and biases into a new flat vector (n_params,)."""
         params = np.empty(self.n_params, dtype=dtype)
         self.reset_extras(params)
-        views = self.coefs(params) + self.intercepts(params)
-        for view, values in zip(views, [*coefs, *intercepts], strict=True):
+        for view, values in zip(self.layerwise(params), [*coefs, *intercepts], strict=True):
             view[...] = values
         return params
 

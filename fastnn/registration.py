@@ -3,18 +3,17 @@
 import pickle
 import types
 from contextlib import suppress
-from dataclasses import replace
 from numbers import Real
 
 from fastnn.kernels.activations import ACTIVATIONS, Activation
-from fastnn.kernels.losses import LOSSES, Loss, exponential, identity, logistic
+from fastnn.kernels.losses import LOSSES, Loss
 
 # Names of the entries that are users'.
 _registered_activations = set()
 _registered_losses = set()
 # Those that came with an estimator from another process, which may bring newer ones.
 _from_elsewhere = set()
-LINKS = {"identity": identity, "exp": exponential, "logistic": logistic}
+OUT_ACTIVATIONS = ("identity", "exp", "logistic")
 
 
 def register_activation(name, forward, gradient, *, gradient_of="input"):
@@ -120,13 +119,14 @@ def register_loss(name, value, gradient, *, out_activation="identity"):
     [7.]
     """
     _check_name(name, LOSSES, _registered_losses)
-    if out_activation not in LINKS:
-        raise ValueError(f"out_activation must be one of {sorted(LINKS)}, got {out_activation!r}.")
+    if out_activation not in OUT_ACTIVATIONS:
+        raise ValueError(
+            f"out_activation must be one of {OUT_ACTIVATIONS}, got {out_activation!r}."
+        )
     for what, function in (("value", value), ("gradient", gradient)):
         _check_function(what, function, 2)
     LOSSES[name] = Loss(
-        name, out_activation, LINKS[out_activation], value, gradient, "real numbers",
-        is_of_two=True,
+        name, out_activation, value, gradient, "real numbers", is_of_two=True,
     )  # fmt: skip
     _registered_losses.add(name)
     _from_elsewhere.discard(("loss", name))
@@ -182,10 +182,7 @@ def unpack(entries):
         origin = ("loss" if is_loss else "activation", entry.name)
         if entry.name not in registry or origin in _from_elsewhere:
             _from_elsewhere.add(origin)
-            # The link is fastnn's own function, not a copy of it.
-            registry[entry.name] = (
-                replace(entry, inverse_link=LINKS[entry.out_activation]) if is_loss else entry
-            )
+            registry[entry.name] = entry
             (_registered_losses if is_loss else _registered_activations).add(entry.name)
 
 

@@ -269,7 +269,9 @@ default='squared_error'
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predicted values, in the precision of the network.
         """
-        outputs = self._forward(X)
+        return self._as_of_now()._predict(X)
+
+    def _decode(self, outputs):
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
     def _encode_target(self, y, classes, incremental):

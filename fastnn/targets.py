@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 from sklearn import get_config
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.multiclass import unique_labels
 
 from fastnn.kernels.losses import CLASSIFIER_LOSSES
 
@@ -45,6 +46,24 @@ def balanced(column, n_classes, sample_weight=None):
     return weights
 
 
+def binarizer_among(classes, y):
+    """The LabelBinarizer of the labels announced by ``classes``, for a target like ``y``."""
+    announced = unique_labels(classes)
+    binarizer = LabelBinarizer().fit(y if y.ndim == 2 else classes)
+    if not np.array_equal(binarizer.classes_, announced):
+        raise ValueError(
+            f"classes {announced} mismatch with the labels {binarizer.classes_} found in the data"
+        )
+    return binarizer
+
+
+def is_plain(binarizer):
+    """Whether labels are decoded as by scikit-learn's LabelBinarizer with its own settings."""
+    return type(binarizer) is LabelBinarizer and (
+        (binarizer.neg_label, binarizer.pos_label) == (0, 1)
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Labels:
     """The classes of a target, and the way between labels and network outputs.
@@ -64,26 +83,16 @@ class Labels:
     sparse: bool = False
 
     @classmethod
-    def of(cls, y):
-        """The labels in a validated target, (n,) or a multilabel indicator (n, k)."""
-        kind = type_of_target(y, input_name="y")
-        if "multioutput" in kind:
-            raise ValueError("Multioutput target data is not supported with label binarization")
-        return cls(kind, unique_labels(y), sparse.issparse(y))
+    def of(cls, binarizer):
+        """The labels of scikit-learn's fitted LabelBinarizer."""
+        return cls(binarizer.y_type_, binarizer.classes_, binarizer.sparse_input_)
 
-    @classmethod
-    def among(cls, classes, y):
-        """The labels announced by ``classes``, for a target like ``y``."""
-        announced = unique_labels(classes)
-        labels = cls.of(y) if y.ndim == 2 else cls(type_of_target(classes), announced)
-        labels._check_announced(announced)
-        return labels
-
-    def _check_announced(self, announced):
-        if not np.array_equal(self.classes, announced):
-            raise ValueError(
-                f"classes {announced} mismatch with the labels {self.classes} found in the data"
-            )
+    def to_binarizer(self):
+        """scikit-learn's LabelBinarizer of these labels."""
+        binarizer = LabelBinarizer()
+        binarizer.y_type_, binarizer.classes_ = self.kind, self.classes
+        binarizer.sparse_input_ = self.sparse
+        return binarizer
 
     @property
     def n_outputs(self):
@@ -123,6 +132,12 @@ class Labels:
             return np.ascontiguousarray(dense != 0).view(np.uint8)
         index = np.searchsorted(self.classes, y)
         return index.astype(np.int32 if self.kind == "multiclass" else np.uint8)[:, None]
+
+    def indicator(self, encoded):
+        """The indicator of the classes, bool, that scikit-learn trains on."""
+        if self.kind == "multiclass":
+            return encoded == np.arange(len(self.classes))
+        return encoded.astype(bool)
 
     def class_weights(self, class_weight, encoded, sample_weight=None):
         """The weight of each class, for each column of an encoded target.

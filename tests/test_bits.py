@@ -45,7 +45,7 @@ for dtype in ("float32", "float64"):
     # A mini-batch large enough for its gradient to be summed in parts.
     model = fastnn.MLPClassifier((10,), **params | {"dtype": dtype, "batch_size": 225})
     model.fit(X, targets["classes"])
-    digest.update(model._params.tobytes())
+    digest.update(model._trained.params.tobytes())
 assert threads._State.started or not force_parallel
 print(json.dumps([digest.hexdigest(), simd.vector_bytes()]))
 """

@@ -203,7 +203,7 @@ def test_nan_scores_leave_defined_weights(scores, restored, problem, monkeypatch
     assert_array_equal(np.isnan(model.validation_scores_), np.isnan(scores))
     assert all(isinstance(score, float) for score in model.validation_scores_)
     fitted = np.concatenate([a.ravel() for a in model.coefs_ + model.intercepts_])
-    initial = model._network.initialize(np.random.RandomState(0), np.float64)
+    initial = model._trained.network.initialize(np.random.RandomState(0), np.float64)
     assert_array_equal(fitted, [initial, *snapshots][restored])
     assert (model.best_validation_score_ == -np.inf) == (restored == 0)
     assert len(backend.rows) == 6

@@ -98,9 +98,9 @@ def test_parameters_are_views_of_one_vector(dtype):
     model = MLPClassifier(**SMALL, dtype=dtype).fit(X, y)
     views = [*model.coefs_, *model.intercepts_]
     assert [view.shape for view in views] == [(7, 6), (6, 4), (4, 4), (6,), (4,), (4,)]
-    assert all(np.shares_memory(view, model._params) for view in views)
+    assert all(np.shares_memory(view, model._trained.params) for view in views)
     assert all(view.dtype == dtype and view.flags.writeable for view in views)
-    assert_array_equal(np.concatenate([view.ravel() for view in views]), model._params)
+    assert_array_equal(np.concatenate([view.ravel() for view in views]), model._trained.params)
 
 
 def test_edit_in_place_counts():
@@ -131,7 +131,7 @@ def test_replaced_entries_count(order):
     kept = mine.copy()
     model.partial_fit(X, y)
     assert_array_equal(mine, kept)
-    assert np.shares_memory(model.coefs_[0], model._params)
+    assert np.shares_memory(model.coefs_[0], model._trained.params)
     assert not np.array_equal(model.coefs_[0], kept)
 
 
@@ -207,7 +207,7 @@ def test_pickle_holds_the_parameters_once(solver, copies):
     X, y = make_problem("binary", n_features=100)
     model = MLPClassifier((200,), solver=solver, max_iter=2, random_state=0).fit(X, y)
     size = len(pickle.dumps(model))
-    assert size < copies * model._params.nbytes + 10_000
+    assert size < copies * model._trained.params.nbytes + 10_000
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
@@ -216,7 +216,7 @@ def test_duplicates_are_independent_and_whole(duplicate):
     model = MLPClassifier(**SMALL).fit(X, y)
     twin = duplicate(model)
     assert_same_model(twin, model, X)
-    assert all(np.shares_memory(view, twin._params) for view in twin.coefs_)
+    assert all(np.shares_memory(view, twin._trained.params) for view in twin.coefs_)
     before = predictions(model, X)
     twin.coefs_[0][:] = 0
     twin.partial_fit(X, y)

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 def expected_hidden(model, X):
     """The hidden layers' activations, by the NumPy oracle."""
     batch = X.astype(model.coefs_[0].dtype)
-    return forward_pass(model._network, model._params, batch).activations[1:-1]
+    return forward_pass(model._trained.network, model._trained.params, batch).activations[1:-1]
 
 
 def expected_gradient(network, params, X, weights):
@@ -243,7 +243,7 @@ def test_gradient_in_float32(problem):
     X, y = make_problem(problem)
     model = estimator_for(problem, **SMALL, activation="tanh").fit(X, y)
     narrow = estimator_for(problem, **SMALL, activation="tanh", dtype="float32").fit(X, y)
-    narrow._params[...] = model._params
+    narrow._trained.params[...] = model._trained.params
     gradient = narrow.input_gradient(X)
     assert gradient.dtype == np.float32
     assert_allclose(gradient, model.input_gradient(X), rtol=1e-3, atol=1e-6)

@@ -22,7 +22,7 @@ X, y = rng.standard_normal((2000, 50)), rng.integers(0, 3, 2000)
 
 def fit(seed=0):
     model = fastnn.MLPClassifier((100, 50), random_state=seed, max_iter=3, n_jobs=2).fit(X, y)
-    return hashlib.sha256(model._params.tobytes()).hexdigest()
+    return hashlib.sha256(model._trained.params.tobytes()).hexdigest()
 """
 FORK = (
     SETUP

@@ -25,7 +25,7 @@ from fastnn.kernels import (
     units,
 )
 from fastnn.kernels.activations import ACTIVATIONS
-from fastnn.kernels.losses import LOSSES
+from fastnn.kernels.losses import LINKS, LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS
 
 # What users' functions call is replaced by ours.
@@ -260,14 +260,13 @@ def output_unit(precision, name):
     )
 
 
-def link_unit(precision, name):
-    loss = LOSSES[name]
-    if loss.out_activation == "softmax":
+def link_unit(precision, out_activation):
+    if out_activation == "softmax":
         factory = bound(units.softmax_link)
     else:
-        inverse_link = bound(loss.inverse_link)
-        factory = bound(units.separate_link, loss.out_activation, inverse_link=inverse_link)
-    return compile_unit(units.link, precision, loss.out_activation, apply_link=factory)
+        inverse_link = bound(LINKS[out_activation])
+        factory = bound(units.separate_link, out_activation, inverse_link=inverse_link)
+    return compile_unit(units.link, precision, out_activation, apply_link=factory)
 
 
 def sum_parts_unit(precision):

@@ -41,8 +41,8 @@ class Evaluation:
         plan.chain(row_block=self.chunk)
         if network.out_activation != "identity":
             plan.add(
-                catalog.link_unit(precision, network.loss), z_at=self.outputs, n=n_outputs,
-                moving=False, block=self.chunk,
+                catalog.link_unit(precision, network.out_activation), z_at=self.outputs,
+                n=n_outputs, moving=False, block=self.chunk,
             )  # fmt: skip
         plan.add(
             catalog.output_unit(precision, network.loss), z_at=self.raw, y_at=targets,

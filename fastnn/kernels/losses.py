@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp, log, log1p
 
+from fastnn.kernels.activations import hyperbolic_tangent, identity, logistic, relu
+
 real = float
 # The unit roundoff by which scikit-learn clips probabilities; bound per precision.
 eps = 2.0**-52
@@ -31,16 +33,19 @@ def clip_log_loss(value):
     return high if value > high else value
 
 
-def identity(z):
-    return z
-
-
-def logistic(z):
-    return real(1.0) / (real(1.0) + exp(-z))
-
-
 def exponential(z):
     return exp(z)
+
+
+# Output activations of single outputs, by the names that they have in ``out_activation_``. The
+# last two are no loss's; users may choose them for the predictions of a fitted network.
+LINKS = {
+    "identity": identity,
+    "logistic": logistic,
+    "exp": exponential,
+    "relu": relu,
+    "tanh": hyperbolic_tangent,
+}
 
 
 def squared_error(z, y, p):
@@ -208,8 +213,6 @@ class Loss:
         The key in ``LOSSES``.
     out_activation : str
         Name of the output activation (the inverse link), scikit-learn's term.
-    inverse_link : callable
-        The output activation as a scalar function of z; identity for the softmax.
     value : callable
         ``value(z, y, p)``, the loss of one output unit; or, for a coupled loss,
         ``value(z, delta, total, target, p)``, the loss of a row, which leaves its gradient in
@@ -231,7 +234,6 @@ class Loss:
 
     name: str
     out_activation: str
-    inverse_link: Callable
     value: Callable
     gradient: Callable | None
     domain: str
@@ -243,19 +245,17 @@ class Loss:
 
 def _regression(name, value, gradient, parameter=None):
     return Loss(
-        name, "identity", identity, value, gradient, "real numbers", parameter,
+        name, "identity", value, gradient, "real numbers", parameter,
         mean_over_outputs=True,
     )  # fmt: skip
 
 
 def _binary(name, value, gradient, parameter=None):
-    return Loss(name, "logistic", logistic, value, gradient, "{0, 1}", parameter)
+    return Loss(name, "logistic", value, gradient, "{0, 1}", parameter)
 
 
 def _multiclass(name, value, parameter=None, out_activation="softmax"):
-    return Loss(
-        name, out_activation, identity, value, None, "class indices", parameter, coupled=True
-    )
+    return Loss(name, out_activation, value, None, "class indices", parameter, coupled=True)
 
 
 LOSSES = {
@@ -275,14 +275,14 @@ LOSSES = {
             "label_smoothing",
         ),
         Loss(
-            "binary_hinge", "identity", identity, binary_hinge, binary_hinge_gradient, "{0, 1}"
+            "binary_hinge", "identity", binary_hinge, binary_hinge_gradient, "{0, 1}"
         ),
         _regression("squared_error", squared_error, squared_error_gradient),
         _regression("absolute_error", absolute_error, absolute_error_gradient),
         _regression("huber", huber, huber_gradient, "huber_delta"),
         _regression("quantile", quantile, quantile_gradient, "quantile"),
-        Loss("poisson", "exp", exponential, poisson, poisson_gradient, "y >= 0"),
-        Loss("gamma", "exp", exponential, gamma, gamma_gradient, "y > 0"),
+        Loss("poisson", "exp", poisson, poisson_gradient, "y >= 0"),
+        Loss("gamma", "exp", gamma, gamma_gradient, "y > 0"),
     )
 }  # fmt: skip
 

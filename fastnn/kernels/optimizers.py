@@ -289,6 +289,13 @@ class Optimizer:
             self.state[[AVERAGE_DECAY, AVERAGE_POWER]] = weight_average, 1.0
             self.average = np.zeros(n_params, dtype=dtype)
 
+    @classmethod
+    def from_attributes(cls, attributes):
+        """The optimizer that has these attributes, a dict."""
+        optimizer = cls.__new__(cls)
+        vars(optimizer).update(attributes)
+        return optimizer
+
     def begin_average(self):
         """Begin the average anew."""
         self.average[...] = 0

@@ -26,7 +26,7 @@ def add_forward(shared, link):
     shared.add_forward()
     if link and network.out_activation != "identity":
         plan.add(
-            catalog.link_unit(shared.precision, network.loss),
+            catalog.link_unit(shared.precision, network.out_activation),
             z_at=out, n=out.shape[1], moving=True, block=shared.row_block,
         )  # fmt: skip
     return plan.compile()

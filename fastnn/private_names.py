@@ -1,0 +1,308 @@
+"""Private names of scikit-learn's estimators that other programs use.
+
+Federated learning, converters, explainers and interpolations of weights read these names, call
+them, and override some of them in subclasses. They are all in this module, so that fastnn's own
+code need not know which of its names somebody depends on.
+"""
+
+import math
+
+import numpy as np
+from sklearn.metrics import accuracy_score, r2_score
+
+from fastnn import config
+from fastnn.initializers import INITIALIZERS
+from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.losses import LOSSES
+from fastnn.kernels.optimizers import (
+    BETA_1,
+    BETA_2,
+    POWER_1,
+    POWER_2,
+    Optimizer,
+)
+from fastnn.network import Data
+from fastnn.validation import check_training_data
+
+# Methods of scikit-learn's that compiled training never calls, so that overriding them would
+# change nothing.
+NEVER_CALLED = (
+    "_backprop", "_compute_loss_grad", "_fit", "_fit_lbfgs", "_fit_stochastic", "_forward_pass",
+    "_loss_grad_lbfgs", "_unpack", "_update_no_improvement_count", "_validate_input",
+)  # fmt: skip
+
+
+def is_overridden(model, name):
+    """Whether a method of `PrivateNamesMixin` is overridden by a user's class or instance."""
+    return name in vars(model) or _definer(type(model), name) is not PrivateNamesMixin
+
+
+def _definer(cls, name):
+    """The class that a class has a name from, or None."""
+    return next((base for base in cls.__mro__ if name in vars(base)), None)
+
+
+class PrivateNamesMixin:
+    """The private methods and attributes of scikit-learn's multi-layer perceptrons."""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name in NEVER_CALLED:
+            definer = _definer(cls, name)
+            if definer is not None and definer.__module__.split(".")[0] != __package__:
+                raise TypeError(
+                    f"{cls.__name__} overrides {name}, which fastnn's compiled training never "
+                    "calls. Derive the class from scikit-learn's, of "
+                    "sklearn.neural_network._multilayer_perceptron, to train by it; or use what "
+                    "fastnn has for the purpose: register_activation, register_loss, scoring, "
+                    "X_val, learning_rate, dropout, callbacks."
+                )
+
+    # ---- initial weights -----------------------------------------------------------
+
+    def _initialize(self, y, layer_units, dtype):
+        """Begin with an untrained network, of these units and in this precision.
+
+        A fit calls it, with y as an indicator of the classes, or real targets. Programs call it
+        to have ``coefs_`` without a fit, and override it to begin with others.
+        """
+        self.n_iter_ = self.t_ = 0
+        self._no_improvement_count = 0
+        self.loss_curve_ = []
+        network = self._network_of(layer_units)
+        if is_overridden(self, "_init_coef"):
+            layers = [self._init_coef(layer.n_in, layer.n_out, dtype) for layer in network.layers]
+            params = network.pack(*zip(*layers, strict=True), dtype)
+        else:
+            params = network.initialize(self._random_state, dtype, self.weight_init)
+        self._set_network(network, params)
+
+    def _init_coef(self, fan_in, fan_out, dtype):
+        """Initial weights (fan_in, fan_out) and biases (fan_out,) of a layer.
+
+        A fit of a subclass that overrides it begins with what it returns.
+        """
+        if self.weight_init != "auto":
+            coef = INITIALIZERS[self.weight_init].draw(self._random_state, fan_in, fan_out)
+            return coef.astype(dtype), np.zeros(fan_out, dtype)
+        name = self.activation
+        factor = ACTIVATIONS[name].init_factor if isinstance(name, str) else 6.0
+        bound = np.sqrt(factor / (fan_in + fan_out))
+        coef = self._random_state.uniform(-bound, bound, (fan_in, fan_out))
+        intercept = self._random_state.uniform(-bound, bound, fan_out)
+        return coef.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
+
+    # ---- data and predictions ------------------------------------------------------
+
+    def _validate_input(self, X, y, incremental, reset):
+        """X and y of a fit, checked: y as an indicator of the classes, or real targets."""
+        precision = config.effective("dtype", self.dtype)
+        X, y = check_training_data(
+            self, X, y, y_numeric=self._y_numeric, precision=precision, reset=reset
+        )
+        encoded = self._encode_target(y, None, incremental)
+        return X, (self._indicator(encoded) if not self._y_numeric else y)
+
+    def _forward_pass(self, activations):
+        """Fill a list, whose first element is X, with the values of every layer."""
+        network, params, X, kept = self._prediction_inputs(activations[0], check_input=False)
+        backend = self._backend()
+        for i in range(len(network.layers) - 1):
+            activations[i + 1] = backend.hidden(network, params, X, i)
+        activations[len(network.layers)] = backend.forward(network, params, X, kept=kept)
+        return activations
+
+    def _forward_pass_fast(self, X, check_input=True):
+        """Outputs (n_samples, n_outputs), after the output activation.
+
+        Predictions are made of what it returns, also where a subclass overrides it.
+        """
+        return self._forward(X, check_input=check_input)
+
+    def _predict(self, X, check_input=True):
+        """What ``predict`` returns."""
+        return self._decode(self._forward_pass_fast(X, check_input=check_input))
+
+    def _score(self, X, y, sample_weight=None):
+        """Accuracy or R2 of X, known to be good; NaN where the outputs are not finite.
+
+        Early stopping goes by it where a subclass overrides it, or what it calls.
+        """
+        score = r2_score if self._y_numeric else accuracy_score
+        return self._score_with_function(X, y, sample_weight, score)
+
+    def _score_with_function(self, X, y, sample_weight, score_function):
+        predicted = self._predict(X, check_input=False)
+        if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
+            return np.nan
+        return score_function(y, predicted, sample_weight=sample_weight)
+
+    @property
+    def _scores_itself(self):
+        """Whether a subclass has a way of its own to the score of a validation set."""
+        names = ("_score", "_score_with_function", "_predict", "_forward_pass_fast")
+        return any(is_overridden(self, name) for name in names)
+
+    # ---- the objective and the optimizer -------------------------------------------
+
+    def _loss_grad_lbfgs(
+        self,
+        packed_coef_inter,
+        X,
+        y,
+        sample_weight,
+        activations=None,
+        deltas=None,
+        coef_grads=None,
+        intercept_grads=None,
+    ):
+        """Loss and gradient of all parameters, packed as scikit-learn packs them.
+
+        ``y`` is an indicator of the classes, or real targets. The last four arguments are
+        scikit-learn's work space, and not needed here.
+        """
+        network, _ = self._fitted_network()
+        if LOSSES[network.loss].coupled:
+            y = y.argmax(axis=1).astype(np.int32)[:, None]
+        else:
+            y = np.ascontiguousarray(y, dtype=np.float64)
+        packed = np.asarray(packed_coef_inter, dtype=np.float64)
+        objective = self._backend().objective(
+            network, Data(X, y, sample_weight), alpha=self.alpha, dtype=np.dtype(np.float64)
+        )
+        return objective(packed)
+
+    @property
+    def _optimizer(self):
+        """The optimizer that ``partial_fit`` goes on with, under scikit-learn's names."""
+        optimizer = vars(self).get("_optimizer_state")
+        if optimizer is None:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute '_optimizer'")
+        return OptimizerView(optimizer, self._fitted_network()[0])
+
+    @_optimizer.setter
+    def _optimizer(self, optimizer):
+        if isinstance(optimizer, OptimizerView):
+            self._optimizer_state = optimizer.optimizer
+        else:
+            network, params = self._fitted_network()
+            self._optimizer_state = optimizer_like(optimizer, network, params.dtype)
+
+    @_optimizer.deleter
+    def _optimizer(self):
+        self._optimizer_state = None
+
+
+class OptimizerView:
+    """An `Optimizer` under the names of scikit-learn's, to read and to write.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    network : Network
+    """
+
+    def __init__(self, optimizer, network):
+        self.optimizer, self.network = optimizer, network
+
+    def _slot(self, name, place, *solvers):
+        if self.optimizer.rule_name not in solvers:
+            raise AttributeError(f"the optimizer {self.optimizer.rule_name!r} has no {name}")
+        return self.network.layerwise(self.optimizer.slots[place])
+
+    def _set_slot(self, views, values):
+        for view, value in zip(views, values, strict=True):
+            view[...] = value
+
+    @property
+    def ms(self):
+        """Adam's first moments: views, in the order of ``coefs_ + intercepts_``."""
+        return self._slot("ms", 0, "adam")
+
+    @ms.setter
+    def ms(self, values):
+        self._set_slot(self.ms, values)
+
+    @property
+    def vs(self):
+        """Adam's second moments."""
+        return self._slot("vs", 1, "adam")
+
+    @vs.setter
+    def vs(self, values):
+        self._set_slot(self.vs, values)
+
+    @property
+    def velocities(self):
+        """The velocities of stochastic gradient descent."""
+        return self._slot("velocities", 0, "sgd", "nesterov")
+
+    @velocities.setter
+    def velocities(self, values):
+        self._set_slot(self.velocities, values)
+
+    @property
+    def t(self):
+        """Adam's number of steps, as far as the powers of its betas tell it."""
+        return steps_of(self.optimizer.state)
+
+    @t.setter
+    def t(self, steps):
+        state = self.optimizer.state
+        state[[POWER_1, POWER_2]] = state[[BETA_1, BETA_2]] ** steps
+
+    @property
+    def learning_rate_init(self):
+        """The rate before Adam's bias corrections, or the one in use."""
+        return self.optimizer.rate
+
+    @learning_rate_init.setter
+    def learning_rate_init(self, rate):
+        self.optimizer.learning_rate = rate
+
+    @property
+    def learning_rate(self):
+        """The rate of the last step."""
+        return self.optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate):
+        self.optimizer.learning_rate = rate
+
+
+def steps_of(state):
+    """The number of steps t that Adam took, of beta**t; only those powers matter further on."""
+    steps = 0
+    for beta, power in ((state[BETA_1], state[POWER_1]), (state[BETA_2], state[POWER_2])):
+        if power == 1.0:
+            return 0
+        if beta == 0.0:
+            steps = max(steps, 1)
+        else:
+            # A power that underflowed counts by having done so alone.
+            smallest = np.finfo(np.float64).tiny
+            steps = max(steps, round(math.log(max(power, smallest)) / math.log(beta)))
+    return steps
+
+
+def optimizer_like(theirs, network, dtype):
+    """Our `Optimizer` with the state of scikit-learn's AdamOptimizer or SGDOptimizer."""
+    is_adam = hasattr(theirs, "ms")
+    if is_adam:
+        names = ("beta_1", "beta_2", "epsilon")
+        settings = {name: getattr(theirs, name) for name in names}
+        ours = Optimizer(
+            "adam", network.n_params, dtype, learning_rate=theirs.learning_rate_init, **settings
+        )
+        ours.state[[POWER_1, POWER_2]] = theirs.beta_1**theirs.t, theirs.beta_2**theirs.t
+        moments = [theirs.ms, theirs.vs]
+    else:
+        ours = Optimizer(
+            "sgd", network.n_params, dtype, learning_rate=theirs.learning_rate,
+            momentum=theirs.momentum, nesterovs_momentum=theirs.nesterov,
+        )  # fmt: skip
+        moments = [theirs.velocities]
+    for slot, values in zip(ours.slots, moments, strict=True):
+        for view, value in zip(network.layerwise(slot), values, strict=True):
+            view[...] = value
+    return ours

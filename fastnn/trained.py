@@ -1,0 +1,156 @@
+"""A trained network as one immutable object, and its form in a pickle. NumPy only."""
+
+from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
+
+from fastnn.kernels.losses import LOSSES
+from fastnn.network import Network
+
+# Fitted attributes that are lists with one view of the flat vector, or None, for each layer.
+NORM_ATTRIBUTES = (
+    "batch_norm_scale_", "batch_norm_shift_", "batch_norm_mean_", "batch_norm_var_",
+)  # fmt: skip
+EXTRA_ATTRIBUTES = ("activation_params_", *NORM_ATTRIBUTES)
+VIEW_ATTRIBUTES = ("coefs_", "intercepts_", *EXTRA_ATTRIBUTES)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """A network and its parameters: all that a prediction needs of a fitted estimator.
+
+    An estimator exchanges it as a whole, so that a prediction in another thread sees one network
+    or the other. Only the values of the parameters may change, where a user writes to ``coefs_``.
+
+    Parameters
+    ----------
+    network : Network
+    params : ndarray of shape (n_params,)
+    precision_is_given : bool
+        Whether the user chose the precision of the parameters. It is then that of predictions,
+        too; otherwise float64 data is predicted in float64, as by scikit-learn.
+    """
+
+    network: Network
+    params: np.ndarray
+    precision_is_given: bool = False
+    # The public fitted attributes by name. Lists are handed out as copies, which users may change.
+    attributes: dict = field(init=False, repr=False)
+    # Parameters in the form that predictions read, by dtype; and what the backend keeps with them.
+    _derived: dict = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self):
+        network, params = self.network, self.params
+        views = (
+            network.coefs(params),
+            network.intercepts(params),
+            network.slopes(params),
+            *network.norms(params),
+        )
+        attributes = dict(zip(VIEW_ATTRIBUTES, map(tuple, views), strict=True))
+        attributes["n_layers_"] = len(network.layer_units)
+        attributes["n_outputs_"] = network.layer_units[-1]
+        attributes["n_parameters_"] = network.n_trained
+        attributes["out_activation_"] = network.out_activation
+        object.__setattr__(self, "attributes", attributes)
+
+    def hand_out(self):
+        """The public fitted attributes, a dict."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in self.attributes.items()
+        }
+
+    def is_that_of(self, attributes):
+        """Whether these attributes of an estimator are still those that were handed out."""
+        for name, value in self.attributes.items():
+            given = attributes.get(name)
+            if not isinstance(value, tuple):
+                if given != value:
+                    return False
+            elif (
+                type(given) is not list
+                or len(given) != len(value)
+                or any(theirs is not ours for theirs, ours in zip(given, value, strict=True))
+            ):
+                return False
+        return True
+
+    def for_prediction(self, dtype):
+        """What predicts in a precision: a network without batch normalisation.
+
+        Returns
+        -------
+        network : Network
+        params : ndarray of shape (n_params,)
+        kept : dict
+            What the backend keeps between predictions with these parameters.
+        """
+        network, params = self.network.folded(self.params)
+        derived = self._derived.get(dtype)
+        if derived is None:
+            place = self.params if params is self.params and params.dtype == dtype else None
+            if place is None:
+                place = params.astype(dtype)
+            derived = self._derived.setdefault(dtype, (place, {}))
+        place, kept = derived
+        if place is not self.params:
+            # In the place that kept predictions read from; a user may have changed coefs_.
+            place[...] = params
+        return network, place, kept
+
+    # ---- pickles -------------------------------------------------------------------
+
+    def to_state(self):
+        """The object as a dict of plain types and one array."""
+        return {
+            "network": asdict(self.network),
+            "out_activation": self.network.out_activation,
+            "params": self.params,
+            "precision_is_given": self.precision_is_given,
+        }
+
+    @classmethod
+    def from_state(cls, state):
+        """The object that `to_state` made this of.
+
+        Raises
+        ------
+        ValueError
+            If the parameters are not those of the network.
+        """
+        network = Network.from_plain(state["network"])
+        if network.loss not in LOSSES:
+            # It was registered where the model was made, and may still be here.
+            network = replace(network, link=str(state["out_activation"]))
+        params = checked_array(
+            "params", state["params"], (network.n_params,), ("float32", "float64")
+        )
+        return cls(network, params, bool(state["precision_is_given"]))
+
+
+def checked_array(name, array, shape, dtypes):
+    """An array from a pickle, contiguous and in this machine's byte order.
+
+    Compiled code reads it by its address, so that one of another shape would crash the process.
+
+    Raises
+    ------
+    ValueError
+        If it is not an array of this shape and of one of these dtypes.
+    """
+    if (
+        not isinstance(array, np.ndarray)
+        or array.shape != shape
+        or array.dtype.newbyteorder("=").name not in dtypes
+    ):
+        given = (
+            f"an array of shape {array.shape} and dtype {array.dtype}"
+            if isinstance(array, np.ndarray)
+            else repr(type(array))
+        )
+        raise ValueError(
+            f"The state of this estimator is not valid: {name} must be an array of shape {shape} "
+            f"and dtype {' or '.join(dtypes)}, got {given}. The file is damaged or was changed."
+        )
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
