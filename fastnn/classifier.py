@@ -367,8 +367,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
     def predict_log_proba(self, X):
         """Predict the logarithm of class probabilities.
 
-        It is computed from the outputs before softmax or logistic, so it stays finite
-        where the probability itself underflows to 0.
+        It is the logarithm of what ``predict_proba`` returns, so minus infinity, with NumPy's
+        warning, where a probability underflows to 0.
 
         Parameters
         ----------
@@ -380,8 +380,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         log_y_prob : ndarray of shape (n_samples, n_classes)
             The log-probability of each class, in the order of ``classes_``.
         """
-        model = self._as_of_now()
-        return model._labels.log_probabilities(model._forward(X, link=False))
+        return np.log(self.predict_proba(X))
 
     def _encode_target(self, y, classes, incremental):
         """Define ``classes_``, or check y against them; return y for the network."""
@@ -495,18 +494,26 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             return Labels.of(binarizer)
         n_outputs = np.shape(self.coefs_[-1])[1]
         several = "multiclass" if self.out_activation_ == "softmax" else "multilabel-indicator"
-        return Labels("binary" if n_outputs == 1 else several, np.asarray(self.classes_))
+        kind = "binary" if n_outputs == 1 else several
+        classes = getattr(self, "classes_", range(max(n_outputs, 2)))
+        return Labels(kind, np.asarray(classes))
 
     def _decode(self, outputs):
         """The labels that outputs (n, n_outputs) speak for."""
         binarizer = vars(self).get("_label_binarizer")
+        if binarizer is None and "classes_" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__!r} has neither '_label_binarizer' nor 'classes_', to "
+                "predict labels by."
+            )
         if binarizer is None or is_plain(binarizer):
             labels = self._labels
             if labels.n_outputs == outputs.shape[1]:
                 return labels.decode(outputs, self._threshold)
         if binarizer is None:
             raise ValueError(
-                f"The network has {outputs.shape[1]} outputs, but {len(self.classes_)} classes."
+                f"The network has {outputs.shape[1]} outputs, but there are {len(self.classes_)} "
+                "classes_."
             )
         return binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
 

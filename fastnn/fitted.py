@@ -104,7 +104,7 @@ class FittedNetworkMixin:
                 trained.network, layer_units=layer_units, activation=activation, link=None
             )
         network = replace(network, link=_link(vars(self).get("out_activation_"), network))
-        params = network.pack(coefs, intercepts, _precision(coefs))
+        params = network.pack(coefs, intercepts, _precision(coefs, intercepts))
         if trained is not None and trained.network.layer_units == layer_units:
             self._copy_extras(network, params)
         return TrainedNetwork(network, params, trained is not None and trained.precision_is_given)
@@ -135,8 +135,10 @@ class FittedNetworkMixin:
             state["_trained"] = trained.to_state()
             for name in trained.attributes:
                 state.pop(name, None)
-        if state.get("_optimizer_state") is not None:
-            state["_optimizer_state"] = dict(vars(state["_optimizer_state"]))
+            optimizer = state.pop("_optimizer_state", None)
+            # That of another network, in whose place a user has put this one, serves no more.
+            if optimizer is not None and optimizer.slots.shape[1] == trained.network.n_params:
+                state["_optimizer_state"] = dict(vars(optimizer))
         return state
 
     def __setstate__(self, state):
@@ -153,8 +155,7 @@ class FittedNetworkMixin:
             trained = TrainedNetwork.from_state(trained)
             self._set_trained(trained)
             if optimizer is not None:
-                optimizer = _optimizer_from(optimizer, trained.network.n_params)
-            self._optimizer_state = optimizer
+                self._optimizer_state = _optimizer_from(optimizer, trained.network.n_params)
 
     # ---- predictions ---------------------------------------------------------------
 
@@ -224,9 +225,9 @@ def _checked_layers(coefs, intercepts):
     return coefs, intercepts
 
 
-def _precision(coefs):
-    """The precision of a network with these weights."""
-    dtype = np.result_type(*coefs)
+def _precision(coefs, intercepts):
+    """The precision of a network with these weights and biases."""
+    dtype = np.result_type(*coefs, *intercepts)
     return np.float32 if dtype in (np.float16, np.float32) else np.float64
 
 

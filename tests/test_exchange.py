@@ -270,9 +270,9 @@ def test_the_same_activation_said_for_each_layer():
 def test_the_network_counts_that_was_fitted():
     ours, X, y = fitted("multiclass")
     ours.set_params(activation="tanh", hidden_layer_sizes=3)
-    message = r"hidden_layer_sizes=3 \(now \(9, 5\)\), activation='tanh' \(now 'relu'\)"
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(UserWarning, match=r"hidden_layer_sizes=3 \(now \(9, 5\)\)"):
         theirs = ours.to_sklearn()
+    assert theirs.activation == "tanh"
     assert_same_predictions(ours, theirs, X)
     assert theirs.partial_fit(X, y).coefs_[0].shape == (7, 9)
 
