@@ -474,7 +474,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         binarizer = vars(self).get("_label_binarizer")
         if binarizer is None:
             raise AttributeError(f"{type(self).__name__!r} has no attribute '_label_binarizer'")
-        if self._fitted_network()[0].batch_norm:
+        trained = vars(self).get("_trained")
+        if trained is not None and trained.network.batch_norm:
             raise AttributeError("convert what to_sklearn() returns, without batch normalisation")
         return binarizer
 

@@ -75,6 +75,9 @@ class ValidationSet:
         self.scorer = None
         if callable(self.model.scoring) or self.model.scoring not in (None, "loss"):
             self.scorer = check_scoring(self.model, self.model.scoring)
+        elif self.model.scoring is None and self.model._scores_itself:
+            self.scorer = type(self.model)._score
+        if self.scorer is not None:
             # A copy of the rows only where the user's scorer is to see them.
             self.X = self.data.X if self.rows is None else self.data.X[self.rows]
         rows = slice(None) if self.rows is None else self.rows

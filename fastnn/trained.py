@@ -1,6 +1,8 @@
 """A trained network as one immutable object, and its form in a pickle. NumPy only."""
 
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
+from operator import is_
 
 import numpy as np
 
@@ -36,6 +38,9 @@ class TrainedNetwork:
     precision_is_given: bool = False
     # The public fitted attributes by name. Lists are handed out as copies, which users may change.
     attributes: dict = field(init=False, repr=False)
+    # Names of the lists that have any arrays, and these arrays.
+    _view_names: tuple = field(init=False, repr=False)
+    _views: tuple = field(init=False, repr=False)
     # Parameters in the form that predictions read, by dtype; and what the backend keeps with them.
     _derived: dict = field(init=False, repr=False, default_factory=dict)
 
@@ -48,11 +53,17 @@ class TrainedNetwork:
             *network.norms(params),
         )
         attributes = dict(zip(VIEW_ATTRIBUTES, map(tuple, views), strict=True))
+        names = tuple(name for name, of_layers in attributes.items() if any_array(of_layers))
         attributes["n_layers_"] = len(network.layer_units)
         attributes["n_outputs_"] = network.layer_units[-1]
         attributes["n_parameters_"] = network.n_trained
         attributes["out_activation_"] = network.out_activation
-        object.__setattr__(self, "attributes", attributes)
+        # The way to set the attributes of a frozen dataclass that follow from the others.
+        vars(self).update(
+            attributes=attributes,
+            _view_names=names,
+            _views=tuple(chain.from_iterable(attributes[name] for name in names)),
+        )
 
     def hand_out(self):
         """The public fitted attributes, a dict."""
@@ -63,21 +74,21 @@ class TrainedNetwork:
 
     def is_that_of(self, attributes):
         """Whether these attributes of an estimator are still those that were handed out."""
-        for name, value in self.attributes.items():
-            given = attributes.get(name)
-            if not isinstance(value, tuple):
-                if given != value:
-                    return False
-            elif (
-                type(given) is not list
-                or len(given) != len(value)
-                or any(theirs is not ours for theirs, ours in zip(given, value, strict=True))
-            ):
-                return False
-        return True
+        try:
+            views = tuple(chain.from_iterable(map(attributes.__getitem__, self._view_names)))
+        except (KeyError, TypeError):
+            return False
+        own = self.attributes
+        return (
+            len(views) == len(self._views)
+            and all(map(is_, views, self._views))
+            and attributes.get("out_activation_") == own["out_activation_"]
+            and attributes.get("n_layers_") == own["n_layers_"]
+            and attributes.get("n_outputs_") == own["n_outputs_"]
+        )
 
     def for_prediction(self, dtype):
-        """What predicts in a precision: a network without batch normalisation.
+        """The network without batch normalisation, and its parameters in a precision.
 
         Returns
         -------
@@ -87,14 +98,13 @@ class TrainedNetwork:
             What the backend keeps between predictions with these parameters.
         """
         network, params = self.network.folded(self.params)
+        is_own = params is self.params and params.dtype == dtype
         derived = self._derived.get(dtype)
         if derived is None:
-            place = self.params if params is self.params and params.dtype == dtype else None
-            if place is None:
-                place = params.astype(dtype)
+            place = params if is_own else params.astype(dtype)
             derived = self._derived.setdefault(dtype, (place, {}))
         place, kept = derived
-        if place is not self.params:
+        if not is_own:
             # In the place that kept predictions read from; a user may have changed coefs_.
             place[...] = params
         return network, place, kept
@@ -127,6 +137,11 @@ class TrainedNetwork:
             "params", state["params"], (network.n_params,), ("float32", "float64")
         )
         return cls(network, params, bool(state["precision_is_given"]))
+
+
+def any_array(of_layers):
+    """Whether any layer has an array."""
+    return any(array is not None for array in of_layers)
 
 
 def checked_array(name, array, shape, dtypes):
