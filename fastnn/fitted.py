@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import backends, config
+from fastnn.concurrency import AtOnceMixin
 from fastnn.exceptions import InconsistentVersionWarning
 from fastnn.kernels.losses import LINKS
 from fastnn.kernels.optimizers import N_STATE, OPTIMIZERS, Optimizer
@@ -20,7 +21,7 @@ from fastnn.validation import check_prediction_data, check_representable, kernel
 LIKE_PARAMS = ("average", "raw")
 
 
-class FittedNetworkMixin:
+class FittedNetworkMixin(AtOnceMixin):
     """What an estimator does with the network that it has; base.py trains it.
 
     The attribute ``_trained`` has the network as it was trained, and the public attributes show it.
@@ -28,29 +29,7 @@ class FittedNetworkMixin:
     every use, so that later changes to them count, too.
     """
 
-    # ---- one moment of an estimator ------------------------------------------------
-
-    def _as_of_now(self):
-        """A copy of the estimator that has the same attributes, whatever other threads do to it."""
-        moment = object.__new__(type(self))
-        # One call that runs no Python code, during which no other thread can run.
-        vars(moment).update(vars(self))
-        return moment
-
-    def _adopt(self, worker, before):
-        """Take over, at once, the attributes of a copy that are not those of ``before`` any more.
-
-        So a prediction in another thread sees all that a fit has changed, or nothing of it.
-        """
-        after = vars(worker)
-        attributes = {name: value for name, value in vars(self).items() if name in after or
-                      name not in before}  # fmt: skip
-        attributes |= {
-            name: value
-            for name, value in after.items()
-            if name not in before or value is not before[name]
-        }
-        object.__setattr__(self, "__dict__", attributes)
+    # ---- the network and its attributes --------------------------------------------
 
     def _snapshot(self, network, params, named=True):
         """A fitted estimator of its own, as if training had ended with these parameters.
@@ -62,8 +41,6 @@ class FittedNetworkMixin:
             vars(snapshot).pop("feature_names_in_", None)
         snapshot._set_network(network, params.copy())
         return snapshot
-
-    # ---- the network and its attributes --------------------------------------------
 
     def _set_network(self, network, params):
         """Take a trained network: hand out ``coefs_`` and ``intercepts_`` as views."""

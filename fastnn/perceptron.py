@@ -16,15 +16,15 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import stats
+from fastnn.concurrency import AtOnceMixin
 from fastnn.validation import (
-    as_it_was_on_failure,
     check_prediction_data,
     check_sample_weight,
     kernel_ready,
 )
 
 
-class Perceptron(ClassifierMixin, BaseEstimator):
+class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
     """Rosenblatt's perceptron.
 
     A linear classifier with the step activation: ``u = 1`` where ``w0 + sum(w * x) > 0``, else
@@ -280,6 +280,9 @@ class Perceptron(ClassifierMixin, BaseEstimator):
             For two classes the sum of the one perceptron, which is above 0 for ``classes_[1]``;
             otherwise the sum of each class's perceptron.
         """
+        return self._as_of_now()._sums(X)
+
+    def _sums(self, X):
         if not hasattr(self, "coef_"):
             check_is_fitted(self)
         X = check_prediction_data(self, X)
@@ -300,17 +303,21 @@ class Perceptron(ClassifierMixin, BaseEstimator):
             For two classes, the second where the sum is above 0; otherwise the class with the
             largest sum.
         """
-        scores = self.decision_function(X)
+        model = self._as_of_now()
+        scores = model.decision_function(X)
         if scores.ndim == 1:
-            return self.classes_[(scores > 0).astype(np.intp)]
-        return self.classes_[scores.argmax(axis=1)]
+            return model.classes_[(scores > 0).astype(np.intp)]
+        return model.classes_[scores.argmax(axis=1)]
 
     # ---- fitting -------------------------------------------------------------------
 
     def _fit(self, X, y, coef_init, intercept_init, incremental=False, **how):
-        """Fit; if that fails, leave the estimator exactly as it was."""
-        with as_it_was_on_failure(self), stats.recorded(self, X, incremental):
-            self._train(X, y, coef_init, intercept_init, incremental=incremental, **how)
+        """Fit a copy, and take over what it has come to; if that fails, nothing has changed."""
+        worker = self._as_of_now()
+        before = vars(worker).copy()
+        with stats.recorded(self, X, incremental):
+            worker._train(X, y, coef_init, intercept_init, incremental=incremental, **how)
+            self._adopt(worker, before)
         return self
 
     def _train(
@@ -380,6 +387,9 @@ class Perceptron(ClassifierMixin, BaseEstimator):
                 if not np.isfinite(learner.weights).all():
                     return curve, "diverged"
         except KeyboardInterrupt:
+            if not curve:
+                # There is nothing to keep yet.
+                raise
             return curve, "interrupted"
         return curve, "max_iter"
 

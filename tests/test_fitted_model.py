@@ -7,9 +7,12 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+import sklearn.exceptions
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import LabelBinarizer
 
+import fastnn
 from common import (
     assert_same_model,
     estimator_for,
@@ -240,3 +243,115 @@ def test_memory_mapped_model_trains_on(tmp_path):
     mapped = joblib.load(tmp_path / "model", mmap_mode="r")
     assert not mapped.coefs_[0].flags.writeable
     assert_same_model(mapped.partial_fit(X, y), model.partial_fit(X, y), X)
+
+
+# ---- what is in a pickle, and whether it is trusted ------------------------------------
+
+
+def state_of(problem="binary", **params):
+    X, y = make_problem(problem)
+    model = estimator_for(problem, **SMALL, **params).fit(X, y)
+    return model, X, model.__getstate__()
+
+
+def types_in(value, found):
+    """Add the types of a value, and of all that is in it, to a set."""
+    found.add(type(value))
+    if isinstance(value, dict):
+        for key, item in value.items():
+            types_in(key, found)
+            types_in(item, found)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            types_in(item, found)
+    return found
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "muon", "lbfgs"])
+def test_state_is_of_plain_types(solver):
+    """Nothing of fastnn's own but the estimator and its configuration is named in a pickle."""
+    _, _, state = state_of(solver=solver, weight_average=0.9 if solver == "adam" else None)
+    plain = {dict, list, tuple, str, bytes, int, float, bool, type(None), np.ndarray, np.float64}
+    others = types_in({k: v for k, v in state.items() if k != "_config"}, set()) - plain
+    assert others == {LabelBinarizer, np.random.RandomState}
+
+
+def replaced(state, place, change):
+    """A copy of the state in which what lies at a place, a path of keys, is changed."""
+    state = copy.deepcopy(state)
+    inside = state
+    for key in place[:-1]:
+        inside = inside[key]
+    inside[place[-1]] = change(inside[place[-1]])
+    return state
+
+
+PARAMS, SLOTS = ("_trained", "params"), ("_optimizer_state", "slots")
+STATE, UNITS = ("_optimizer_state", "state"), ("_trained", "network", "layer_units")
+ACTIVATION = ("_trained", "network", "activation")
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "message"),
+    [
+        (PARAMS, lambda a: a[:-1], r"params must be an array of shape \(81,\)"),
+        (PARAMS, lambda a: a[None], r"params .* got an array of shape \(1, 81\)"),
+        (PARAMS, lambda a: a.astype(int), "params .* dtype float32 or float64, got .* int64"),
+        (PARAMS, lambda a: a.astype(object), "params .* dtype"),
+        (PARAMS, lambda a: a.tolist(), "params .* got <class 'list'>"),
+        (UNITS, lambda units: (7, 60, 4, 1), r"params must be an array of shape \("),
+        (UNITS, lambda units: (7,), "describes no network"),
+        (UNITS, lambda units: (7, -1, 1), "describes no network"),
+        (ACTIVATION, lambda name: ("relu",), "describes no network"),
+        (SLOTS, lambda a: a[:1], r"slots must be an array of shape \(2, 81\)"),
+        (SLOTS, lambda a: a[:, :40], r"slots must be an array of shape \(2, 81\)"),
+        (SLOTS, lambda a: a.astype("f2"), "slots .* dtype float32 or float64, got .* float16"),
+        (STATE, lambda a: a[:3], r"state must be an array of shape \(16,\)"),
+        (STATE, lambda a: a.astype("f4"), "state .* dtype float64, got"),
+        (("_optimizer_state", "average"), lambda a: np.zeros(3), "average must be an array"),
+        (("_optimizer_state", "raw"), lambda a: np.zeros(3), "raw must be an array"),
+        (("_optimizer_state", "rule_name"), lambda name: "magic", "no optimizer 'magic'"),
+    ],
+)
+def test_state_that_compiled_code_could_not_read_is_refused(place, change, message):
+    model, X, state = state_of()
+    said = model.predict(X)
+    with pytest.raises(ValueError, match=message):
+        model.__setstate__(replaced(state, place, change))
+    assert_array_equal(model.predict(X), said)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+        lambda a: a.astype(a.dtype.newbyteorder(">")),
+        lambda a: np.asfortranarray(a),
+        lambda a: a[..., ::-1][..., ::-1],
+    ],
+)
+def test_state_in_another_order_is_brought_into_ours(change):
+    model, X, state = state_of()
+    for place in (PARAMS, SLOTS, STATE):
+        state = replaced(state, place, change)
+    again = type(model)()
+    again.__setstate__(state)
+    X, y = make_problem("binary")
+    assert_same_model(again, model, X)
+    assert_same_model(again.partial_fit(X, y), model.partial_fit(X, y), X)
+
+
+def test_another_version_warns(monkeypatch):
+    """As scikit-learn does, by a warning of its category that names both versions."""
+    model, X, _ = state_of()
+    pickled = pickle.dumps(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pickle.loads(pickled)
+    version = fastnn.__version__
+    monkeypatch.setattr(fastnn, "__version__", "9.9")
+    message = f"MLPClassifier from fastnn {version} when using version 9.9"
+    with pytest.warns(sklearn.exceptions.InconsistentVersionWarning, match=message) as caught:
+        again = pickle.loads(pickled)
+    assert isinstance(caught[0].message, fastnn.exceptions.InconsistentVersionWarning)
+    assert_array_equal(again.predict(X), model.predict(X))
