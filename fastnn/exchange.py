@@ -72,9 +72,8 @@ class ExchangeMixin:
         estimator that is not fitted gives one that is not.
 
         The predictions are the same, to rounding; batch normalisation is folded into the
-        weights. (scikit-learn computes in float64 for float64 data even if the weights are
-        float32, and its ``predict_log_proba`` is the logarithm of the rounded probability.)
-        Parameters that scikit-learn does not have are left out, and a warning names them. If
+        weights. (Where ``dtype="float32"`` was given, scikit-learn still computes in float64 for
+        float64 data.) Parameters that scikit-learn does not have are left out, and a warning names them. If
         none of them counts in a step of the training, ``partial_fit`` goes on as it would here,
         with the state of 'adam' or 'sgd'; otherwise, and after ``partial_fit`` with an ``X_val``,
         scikit-learn trains the network further by its own means, with a new state.
