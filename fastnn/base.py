@@ -91,7 +91,7 @@ class BaseMultilayerPerceptron(
         before = vars(worker).copy()
         with as_it_was_on_failure(self), stats.recorded(self, given.X, incremental):
             worker._train(given, classes, incremental, started, callbacks)
-            self._adopt(worker, before)
+            self._take_over(worker, before)
             callbacks.end()
         return self
 

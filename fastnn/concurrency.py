@@ -15,7 +15,7 @@ class AtOnceMixin:
         vars(moment).update(vars(self))
         return moment
 
-    def _adopt(self, worker, before):
+    def _take_over(self, worker, before):
         """Take over the attributes of a copy that was made when they were those of ``before``.
 
         Parameters that have been set meanwhile stay, and so do attributes that are new and not

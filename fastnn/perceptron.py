@@ -317,7 +317,7 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
         before = vars(worker).copy()
         with stats.recorded(self, X, incremental):
             worker._train(X, y, coef_init, intercept_init, incremental=incremental, **how)
-            self._adopt(worker, before)
+            self._take_over(worker, before)
         return self
 
     def _train(

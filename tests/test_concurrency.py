@@ -86,7 +86,7 @@ def test_predictions_while_another_thread_fits(problem, dtype, frequent_switches
         twin = estimator_for(problem, **model.get_params() | params)
         twin.fit(X, target)
         before = vars(model).copy()
-        model._adopt(twin, before)
+        model._take_over(twin, before)
 
     assert_predicts_as_one_of(len(kinds), fit, lambda: model.predict(X), 60)
 
