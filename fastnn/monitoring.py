@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
-from fastnn.advice import warn_other_scale
+from fastnn.advice import warn_other_scale, warn_other_target_scale
 from fastnn.network import Data
 from fastnn.validation import (
     NO_WEIGHT,
@@ -181,6 +181,8 @@ def given_validation(model, network, given, train, dtype, loss_weights):
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"The validation set (X_val, y_val) is not valid: {error}") from error
     warn_other_scale(train.X, X)
+    if encoded.dtype.kind == "f":
+        warn_other_target_scale(train.y, encoded)
     data = Data(X, encoded, loss_weights(encoded, weight))
     return ValidationSet(model, network, data, labels, weight)
 

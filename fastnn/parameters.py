@@ -160,7 +160,7 @@ USED_WITH = {
         lambda model, validated: splits_off(model) and not validated,
     ),
     "scoring": (
-        "a validation set: one of your own, or early_stopping=True and a solver other than 'lbfgs'",
+        "early_stopping=True or a validation set of your own (with 'lbfgs' only with the latter)",
         lambda model, validated: splits_off(model) or validated,
     ),
     "n_iter_no_change": (
