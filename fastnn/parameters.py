@@ -121,8 +121,7 @@ _STOCHASTIC = ("a solver other than 'lbfgs'", lambda model, _: model.solver != "
 USED_WITH = {
     "batch_size": _STOCHASTIC,
     "learning_rate": (
-        "a solver other than 'lbfgs' (and 'adam', but for the schedules that scikit-learn does not "
-        "have)",
+        "a solver other than 'lbfgs' and, for 'invscaling' and 'adaptive', other than 'adam'",
         lambda model, _: model.solver != "lbfgs" and _schedule(model) == model.learning_rate,
     ),
     "learning_rate_init": _STOCHASTIC,

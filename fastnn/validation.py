@@ -196,8 +196,8 @@ def check_regression_target(y, loss, input_name="y"):
     domain = LOSSES[loss].domain
     if domain == "y >= 0" and y.min() < 0:
         notices.advise(
-            f"{input_name} has negative values, the smallest is {y.min()}, and loss={loss!r} is NaN "
-            "for these: an epoch with a NaN never counts as one without improvement. Use "
+            f"{input_name} has negative values, the smallest is {y.min()}, and for these the loss "
+            f"{loss!r} is NaN: an epoch with a NaN never counts as one without improvement. Use "
             "loss='squared_error' for a target of any sign."
         )
     if domain == "y > 0" and y.min() <= 0:
