@@ -143,16 +143,19 @@ class BaseMultilayerPerceptron(
             params, last = self._fit_lbfgs(network, start, data, rows, watch)
         else:
             last = self._fit_stochastic(network, params, last, data, rows, watch, incremental)
-        # A warm start with an X_val goes on from here, as long as the model is not changed.
-        keeps_last = given.has_validation and last is not None and np.isfinite(last).all()
-        self._came_to = (last, digest(params)) if keeps_last else None
+        self._adopt(network, params, last if given.has_validation else None)
+        self._extend_curves(watch)
+
+    def _adopt(self, network, params, last):
+        """Take a trained network; a warm start with an X_val goes on from ``last``, if given."""
         if not np.isfinite(params).all():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may"
                 " contain large values and need to be preprocessed."
             )
         self._set_network(network, params)
-        self._extend_curves(watch)
+        keeps_last = last is not None and np.isfinite(last).all()
+        self._came_to = (last, digest(params)) if keeps_last else None
 
     def _has_ended(self):
         """Whether early stopping has ended the training that partial_fit is to go on with."""
