@@ -86,32 +86,33 @@ def warn_other_target_scale(y, y_val):
             return
 
 
+@np.errstate(over="ignore")
 def _other_target(own, other):
     """How a target's validation values are on another scale than its own, in words; or ""."""
-    # In units of the largest value, so that nothing overflows.
-    unit = max(abs(own).max(), abs(other).max()) or 1.0
-    own, other = own / unit, other / unit
-    deviation, deviation_val = own.std(), other.std()
+    mean, deviation, quartiles = _mean_and_spread(own)
+    mean_val, deviation_val, quartiles_val = _mean_and_spread(other)
     if deviation == 0:
         return ""
     # What holds has to hold for the quartiles, too: one large value makes a mean and a deviation.
-    low, middle, high = np.quantile(own, [0.25, 0.5, 0.75])
-    low_val, middle_val, high_val = np.quantile(other, [0.25, 0.5, 0.75])
-    shift = abs(other.mean() - own.mean()) / deviation
+    middle, range_ = quartiles[1], quartiles[2] - quartiles[0]
+    middle_val, range_val = quartiles_val[1], quartiles_val[2] - quartiles_val[0]
+    shift = abs(mean_val - mean) / deviation
     if min(shift, abs(middle_val - middle) / deviation) > OTHER_PLACE:
         return f"its mean is about {shift:.0e} standard deviations of y from that of y"
-    is_wider = deviation_val > OTHER_SIZE * deviation
-    is_wider &= high_val - low_val >= OTHER_SIZE * (high - low)
-    is_narrower = OTHER_SIZE * deviation_val < deviation
-    is_narrower &= OTHER_SIZE * (high_val - low_val) < high - low
-    is_standardised = max(abs(unit * deviation - 1), abs(unit * own.mean())) < STANDARDISED
+    is_wider = deviation_val > OTHER_SIZE * deviation and range_val >= OTHER_SIZE * range_
+    is_narrower = OTHER_SIZE * deviation_val < deviation and OTHER_SIZE * range_val < range_
+    is_standardised = max(abs(deviation - 1), abs(mean)) < STANDARDISED
     counts = is_standardised and shift < 1 and len(other) >= ENOUGH_ROWS
     if not (is_wider or (is_narrower and counts)):
         return ""
-    return (
-        f"its standard deviation is about {unit * deviation_val:.0e}, that of y about "
-        f"{unit * deviation:.0e}"
-    )
+    return f"its standard deviation is about {deviation_val:.0e}, that of y about {deviation:.0e}"
+
+
+def _mean_and_spread(values):
+    """Mean, standard deviation and quartiles, so computed that no square overflows."""
+    unit = abs(values).max() or 1.0
+    quartiles = np.quantile(values, [0.25, 0.5, 0.75])
+    return unit * (values / unit).mean(), unit * (values / unit).std(), quartiles
 
 
 def _warn_once(message):
