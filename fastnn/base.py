@@ -494,6 +494,7 @@ class BaseMultilayerPerceptron(
             n_before=n_before,
             no_improvement_count=getattr(self, "_no_improvement_count", 0) if goes_on else 0,
             best_epoch=getattr(self, "best_epoch_", None),
+            criterion=criterion,
         )
         # None where the last fit stopped by the other criterion.
         best_loss = getattr(self, "best_loss_", None)
@@ -506,21 +507,24 @@ class BaseMultilayerPerceptron(
             progress.best_score = mark if is_split_off and goes_on else None
         if validation is not None and (fresh or not is_split_off):
             progress.best_params = params.copy()
-        self._criterion = criterion
         return progress
 
     def _set_progress(self, watch):
         progress = watch.progress
         self.t_ = progress.t
         self.n_iter_ = len(progress.losses)
-        self._no_improvement_count = progress.no_improvement_count
         # An interrupted first epoch has no loss.
         self.loss_ = progress.losses[-1] if progress.losses else getattr(self, "loss_", np.nan)
+        self.stop_reason_ = watch.reason
         validated = watch.evaluate is not None
+        if self.solver == "lbfgs" and not validated and hasattr(self, "learning_rate_curve_"):
+            # What the epochs before were judged by stays for those that follow, as in scikit-learn.
+            return
+        self._criterion = progress.criterion
+        self._no_improvement_count = progress.no_improvement_count
         self.best_loss_ = None if watch.early_stopping else progress.best_loss
         self.best_validation_score_ = progress.best_score if validated else None
         self.best_epoch_ = progress.best_epoch if validated else None
-        self.stop_reason_ = watch.reason
         if not validated:
             self.validation_scores_ = self.validation_loss_curve_ = None
 
@@ -530,9 +534,10 @@ class BaseMultilayerPerceptron(
         curves = {"loss_curve_": progress.losses}
         if self.solver != "lbfgs":
             curves["learning_rate_curve_"] = progress.rates
-        if watch.evaluate is not None:
-            curves["validation_scores_"] = progress.scores
-            curves["validation_loss_curve_"] = progress.validation_losses
+        if watch.evaluate is not None or self.validation_scores_ is not None:
+            no_values = [np.nan] * len(progress.losses)
+            curves["validation_scores_"] = progress.scores or no_values
+            curves["validation_loss_curve_"] = progress.validation_losses or no_values
         for name, values in curves.items():
             before = list(getattr(self, name, None) or ())
             # Epochs without a validation set, or without a rate, have no value.

@@ -39,6 +39,8 @@ class Progress:
         Epochs done towards the end of the schedule.
     n_before : int
         Epochs that the curves have from earlier runs.
+    criterion : object
+        What decides whether an epoch improves.
     """
 
     t: int = 0
@@ -53,6 +55,7 @@ class Progress:
     rates: list = field(default_factory=list)
     epoch: int = 0
     n_before: int = 0
+    criterion: Any = None
 
     def record_loss(self, loss, tol):
         """Take an epoch's training loss; whether it counts as an improvement by ``tol``.

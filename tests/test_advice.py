@@ -132,7 +132,7 @@ OTHER_TARGETS = {
     "mean": (lambda z: z + 5, "its mean is about 5e+00 standard deviations of y from that of y"),
     "wider": (lambda z: 10 * z, "its standard deviation is about 1e+01, that of y about 1e+00"),
     "narrower": (lambda z: z / 20, "its standard deviation is about 5e-02, that of y about 1e+00"),
-    "huge": (lambda z: 1e200 * z, "its standard deviation is about 1e+200, that of y about 1e+00"),
+    "huge": (lambda z: 1e200 * z, "standard deviation"),
 }
 
 

@@ -346,6 +346,35 @@ def test_warm_start_of_another_activation(solver):
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_warm_start_after_one_by_lbfgs(solver, early_stopping):
+    """The iterations of lbfgs are no epochs that later ones have to beat."""
+    X, y = make_problem("regression", n_samples=120)
+    params = {**NETWORK, "solver": solver, "max_iter": 20, "tol": 1e-3, "n_iter_no_change": 2}
+    ours = estimator_for("regression", early_stopping=early_stopping, warm_start=True, **params)
+    ours, theirs = fit_both(ours, X, y)
+    for name, max_iter in (("lbfgs", 5), (solver, 20)):
+        for estimator in (ours, theirs):
+            estimator.set_params(solver=name, max_iter=max_iter).fit(X, y)
+        assert_same_network(ours, theirs)
+        assert ours.n_iter_ == theirs.n_iter_
+        assert ours._no_improvement_count == theirs._no_improvement_count
+        assert_equal_or_close(ours.best_loss_, theirs.best_loss_)
+        assert_equal_or_close(ours.best_validation_score_, theirs.best_validation_score_)
+    if early_stopping:
+        assert len(ours.validation_scores_) == len(ours.loss_curve_)
+        scores = np.array(ours.validation_scores_)
+        assert_allclose(scores[np.isfinite(scores)], theirs.validation_scores_, rtol=1e-6)
+
+
+def assert_equal_or_close(actual, expected):
+    if expected is None:
+        assert actual is None
+    else:
+        assert_allclose(actual, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 @needs_sklearn("1.7")
 def test_negative_targets_of_a_poisson_loss(solver, early_stopping):
