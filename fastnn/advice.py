@@ -22,6 +22,13 @@ LARGE_TARGET, SMALL_TARGET = 30.0, 0.03
 # Of a validation set: how many times longer or shorter its rows are than those of X; and how many
 # spreads of X its mean is from that of X.
 OTHER_SIZE, OTHER_PLACE = 5.0, 3.0
+# OTHER_SIZE and OTHER_PLACE hold for a validation set's targets, too, with these limits beside
+# them: STANDARDISED is how near to 0 and 1 the mean and the standard deviation of y have to be,
+# and ENOUGH_ROWS how many rows y_val has to have, where a y_val that is narrower than y counts; a
+# short stretch of a series is narrower as well. With these, random splits of normal to Cauchy
+# targets earn advice in less than one of 20 cases, from 10 validation rows on; targets that were
+# not transformed, beside standardised ones, earn it on all data sets tried.
+STANDARDISED, ENOUGH_ROWS = 0.2, 10
 # What has been said. Numbers are rounded, so that the folds of a grid search say the same; Python's
 # own filter would repeat it, as scikit-learn resets it for every fit.
 _said = set()
@@ -52,8 +59,11 @@ def warn_other_scale(X, X_val):
     """Warn, once in a process, if a validation set is on quite another scale than X."""
     own, other = _Moments(X), _Moments(X_val)
     size, size_val = own.length, other.length
-    spread = own.scale * own.spread
-    shift = np.sqrt(np.square(own.scale * own.mean - other.scale * other.mean).sum())
+    # In units of the larger values, so that nothing overflows.
+    scale = max(own.scale, other.scale)
+    spread = own.scale / scale * own.spread
+    means = own.scale / scale * own.mean, other.scale / scale * other.mean
+    shift = np.sqrt(np.square(means[0] - means[1]).sum())
     is_other = size > 0 and not 1 / OTHER_SIZE <= size_val / size <= OTHER_SIZE
     if is_other or (spread > 0 and shift > OTHER_PLACE * spread):
         _warn_once(
@@ -61,6 +71,48 @@ def warn_other_scale(X, X_val):
             f"{size_val:.0e}, those of X of about {size:.0e}. Transform it as X is; in a "
             'Pipeline, with Pipeline(..., transform_input=["X_val"]) and metadata routing.'
         )
+
+
+def warn_other_target_scale(y, y_val):
+    """Warn, once in a process, if targets (n_val, n) of validation are on another scale than y."""
+    for own, other in zip(_sample(y).T, _sample(y_val).T, strict=True):
+        says = _other_target(own.astype(np.float64), other.astype(np.float64))
+        if says:
+            _warn_once(
+                f"y_val is not on the scale of y: {says}. Transform it as y is; a "
+                "TransformedTargetRegressor transforms y alone, so fit the transformer to y "
+                "yourself, and give the network both transformed."
+            )
+            return
+
+
+@np.errstate(over="ignore")
+def _other_target(own, other):
+    """How a target's validation values are on another scale than its own, in words; or ""."""
+    mean, deviation, quartiles = _mean_and_spread(own)
+    mean_val, deviation_val, quartiles_val = _mean_and_spread(other)
+    if deviation == 0:
+        return ""
+    # What holds has to hold for the quartiles, too: one large value makes a mean and a deviation.
+    middle, range_ = quartiles[1], quartiles[2] - quartiles[0]
+    middle_val, range_val = quartiles_val[1], quartiles_val[2] - quartiles_val[0]
+    shift = abs(mean_val - mean) / deviation
+    if min(shift, abs(middle_val - middle) / deviation) > OTHER_PLACE:
+        return f"its mean is about {shift:.0e} standard deviations of y from that of y"
+    is_wider = deviation_val > OTHER_SIZE * deviation and range_val >= OTHER_SIZE * range_
+    is_narrower = OTHER_SIZE * deviation_val < deviation and OTHER_SIZE * range_val < range_
+    is_standardised = max(abs(deviation - 1), abs(mean)) < STANDARDISED
+    counts = is_standardised and shift < 1 and len(other) >= ENOUGH_ROWS
+    if not (is_wider or (is_narrower and counts)):
+        return ""
+    return f"its standard deviation is about {deviation_val:.0e}, that of y about {deviation:.0e}"
+
+
+def _mean_and_spread(values):
+    """Mean, standard deviation and quartiles, so computed that no square overflows."""
+    unit = abs(values).max() or 1.0
+    quartiles = np.quantile(values, [0.25, 0.5, 0.75])
+    return unit * (values / unit).mean(), unit * (values / unit).std(), quartiles
 
 
 def _warn_once(message):
@@ -117,6 +169,11 @@ def _of_targets(model, y):
     ]
 
 
+def _sample(values):
+    """Some of the rows, evenly spaced."""
+    return values[:: -(-values.shape[0] // N_ROWS)]
+
+
 class _Moments:
     """What the columns of some of the rows are like, in float64.
 
@@ -129,7 +186,7 @@ class _Moments:
     """
 
     def __init__(self, values):
-        sample = values[:: -(-values.shape[0] // N_ROWS)]
+        sample = _sample(values)
         stored = sample.data if sparse.issparse(sample) else sample
         self.scale = float(np.abs(stored).max(initial=0.0)) or 1.0
         sample = sample.astype(np.float64) / self.scale

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from fastnn import config, stats
+from fastnn import config, notices, stats
 from fastnn.advice import warn_unscaled
 from fastnn.callbacks import CallbackSupportMixin, callbacks_of
 from fastnn.exchange import ExchangeMixin
@@ -17,7 +18,7 @@ from fastnn.fitted import FittedNetworkMixin
 from fastnn.inspection import InspectionMixin
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import AVERAGE_DECAY, AVERAGE_POWER, DECAY, Optimizer
-from fastnn.monitoring import given_validation, split_off
+from fastnn.monitoring import BY_TRAINING_LOSS, criterion_of, given_validation, split_off
 from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import (
     check_activation,
@@ -27,10 +28,11 @@ from fastnn.parameters import (
     check_hidden_layer_sizes,
     check_scoring_name,
     check_weight_init,
+    splits_off,
     warn_ignored_parameters,
 )
 from fastnn.private_names import PrivateNamesMixin, is_overridden
-from fastnn.schedules import Schedule, has_planned_end
+from fastnn.schedules import Schedule, has_planned_end, schedule_of
 from fastnn.stopping import Progress, Watch
 from fastnn.training import LBFGSFit, StochasticFit, digest
 from fastnn.validation import (
@@ -41,7 +43,7 @@ from fastnn.validation import (
     check_training_data,
 )
 
-# What a fit from scratch leaves none of an older one of.
+# Attributes that a fresh fit deletes before it starts.
 HISTORY = (
     "loss_curve_",
     "learning_rate_curve_",
@@ -54,9 +56,10 @@ HISTORY = (
     "_no_improvement_count",
     "_criterion",
     "_has_stopped",
+    "_came_to",
     "_optimizer_state",
 )
-# Of these, what measures one network by one loss.
+# Those of them that measure a network by its loss.
 MARKS = ("best_loss_", "best_validation_score_", "best_epoch_", "_no_improvement_count")
 
 
@@ -118,9 +121,9 @@ class BaseMultilayerPerceptron(
 
         self._random_state = check_random_state(self.random_state)
         if fresh:
-            network, params, raw = *self._begin(data, hidden_units), None
+            network, params, last = *self._begin(data, hidden_units), None
         else:
-            network, params, raw = self._continue(data, hidden_units)
+            network, params, last = self._continue(data, hidden_units, given, incremental)
         if incremental and self._has_ended():
             return
         check_representable(data.X, params.dtype, "X")
@@ -131,8 +134,8 @@ class BaseMultilayerPerceptron(
         rows, validation = self._held_out(
             given, network, data, y, sample_weight, params.dtype, incremental
         )
-        watch = self._watch(len(rows), validation, incremental, started, callbacks)
-        watch.progress.goes_on = not fresh
+        progress = self._progress(params, validation, fresh, incremental)
+        watch = self._watch(progress, len(rows), validation, incremental, started, callbacks)
 
         def snapshot(params, named=True):
             model = self._snapshot(network, params, named)
@@ -145,16 +148,23 @@ class BaseMultilayerPerceptron(
         callbacks.begin(lambda params: vars(snapshot(params)))
         self._has_stopped = False
         if self.solver == "lbfgs":
-            params = self._fit_lbfgs(network, params, data, rows, watch)
+            start = params if last is None else last
+            params, last = self._fit_lbfgs(network, start, data, rows, watch)
         else:
-            self._fit_stochastic(network, params, raw, data, rows, watch, incremental)
+            last = self._fit_stochastic(network, params, last, data, rows, watch, incremental)
+        self._adopt(network, params, last if given.has_validation else None)
+        self._extend_curves(watch)
+
+    def _adopt(self, network, params, last):
+        """Take a trained network; a warm start with an X_val goes on from ``last``, if given."""
         if not np.isfinite(params).all():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may"
                 " contain large values and need to be preprocessed."
             )
         self._set_network(network, params)
-        self._extend_curves(watch)
+        keeps_last = last is not None and np.isfinite(last).all()
+        self._came_to = (last, digest(params)) if keeps_last else None
 
     def _has_ended(self):
         """Whether early stopping has ended the training that partial_fit is to go on with."""
@@ -191,10 +201,10 @@ class BaseMultilayerPerceptron(
         activation = check_activation(self.activation, len(layer_units) - 2)
         return Network(tuple(layer_units), activation, *self._network_loss(), self.batch_norm)
 
-    def _continue(self, data, hidden_units):
-        """The network to go on with, a copy of its parameters, and where training was.
+    def _continue(self, data, hidden_units, given, incremental):
+        """The network to go on with, a copy of its parameters, and those to train on from.
 
-        The last is None where it was at these parameters, or these were changed since.
+        The last is None where training goes on from the network's.
         """
         fitted, params = self._fitted_network()
         if fitted.link is not None:
@@ -203,20 +213,15 @@ class BaseMultilayerPerceptron(
                 f"needs {LOSSES[fitted.loss].out_activation!r}. Set it to that, or call fit for a "
                 "new network."
             )
-        last = getattr(self, "_optimizer_state", None)
-        raw = None
-        if last is not None and last.raw is not None and last.raw_for == digest(params):
-            # Where averaging is switched on or off, training goes on from the model.
-            if last.state[AVERAGE_DECAY] == (self.weight_average or 0.0):
-                raw = last.raw
+        last = self._last_params(params, given, incremental)
         layer_units = (data.X.shape[1], *hidden_units, self._n_outputs(data.y))
-        for given, of_model, what in (
+        for n_given, of_model, what in (
             (layer_units[0], fitted.layer_units[0], "X has {} features"),
             (layer_units[-1], fitted.layer_units[-1], "y needs {} outputs"),
         ):
-            if given != of_model:
+            if n_given != of_model:
                 raise ValueError(
-                    f"{what.format(given)}, but the network that is trained further "
+                    f"{what.format(n_given)}, but the network that is trained further "
                     f"has {of_model}. Fit a new one: set warm_start=False and call fit."
                 )
         if layer_units != fitted.layer_units:
@@ -229,7 +234,7 @@ class BaseMultilayerPerceptron(
             )
         network = self._network_of(fitted.layer_units)
         dtype = params.dtype if self.dtype == "auto" else np.dtype(self.dtype)
-        if network != fitted:
+        if replace(network, activation=fitted.activation) != fitted:
             # What was best by another measure, or of another network, is no mark to beat.
             for name in MARKS:
                 vars(self).pop(name, None)
@@ -238,7 +243,23 @@ class BaseMultilayerPerceptron(
             values = fitted.carried_over(values, network)
             return self._cast_for_solver(np.array(values, dtype=dtype), self.dtype)
 
-        return network, carry(params), None if raw is None else carry(raw)
+        return network, carry(params), None if last is None else carry(last)
+
+    def _last_params(self, params, given, incremental):
+        """The parameters that training came to, where it goes on from these and not the network's.
+
+        None also where the user has changed the network's since.
+        """
+        if incremental:
+            last = getattr(self, "_optimizer_state", None)
+            if last is None or last.raw is None or last.raw_for != digest(params):
+                return None
+            # Where averaging is switched on or off, training goes on from the model.
+            return last.raw if last.state[AVERAGE_DECAY] == (self.weight_average or 0.0) else None
+        came_to = getattr(self, "_came_to", None)
+        if given.has_validation and came_to is not None and came_to[1] == digest(params):
+            return came_to[0]
+        return None
 
     def _cast_for_solver(self, params, precision):
         # SciPy's L-BFGS works in float64, and "auto" gives it all of it.
@@ -255,7 +276,7 @@ class BaseMultilayerPerceptron(
             return all_rows, given_validation(
                 self, network, given, data, dtype, self._held_out_weights
             )
-        if not self.early_stopping:
+        if not splits_off(self):
             return all_rows, None
         if incremental:
             raise ValueError(
@@ -276,10 +297,12 @@ class BaseMultilayerPerceptron(
         """Those of a validation set of the user's."""
         return sample_weight
 
-    def _watch(self, n_samples, validation, incremental, started, callbacks):
+    def _watch(self, progress, n_samples, validation, incremental, started, callbacks):
         is_lbfgs = self.solver == "lbfgs"
+        early_stopping = self.early_stopping and validation is not None
+        is_split_off = validation is not None and validation.is_split_off
         return Watch(
-            self._progress(incremental),
+            progress,
             max_epochs=1 if incremental else self.max_iter,
             n_samples=n_samples,
             tol=self.tol,
@@ -287,10 +310,11 @@ class BaseMultilayerPerceptron(
             verbose=int(self.verbose),
             max_time=self.max_time,
             evaluate=None if validation is None else validation.evaluate,
-            early_stopping=self.early_stopping,
+            early_stopping=early_stopping,
             score_name="Validation loss" if self.scoring == "loss" else "Validation score",
             unit="iteration" if is_lbfgs else "epoch",
-            patience=self.early_stopping or not is_lbfgs,
+            patience=early_stopping or not is_lbfgs,
+            keeps_start=is_split_off and self.scoring is None,
             callbacks=callbacks,
             started=started,
         )
@@ -298,7 +322,7 @@ class BaseMultilayerPerceptron(
     # ---- the solvers ---------------------------------------------------------------
 
     def _fit_lbfgs(self, network, params, data, rows, watch):
-        """The trained parameters; sets the attributes of the fit."""
+        """The trained parameters, and the last if these are others; set the fit's attributes."""
         backend = self._backend()
         everything = len(rows) == data.X.shape[0]
         fit = LBFGSFit(
@@ -317,14 +341,14 @@ class BaseMultilayerPerceptron(
         )
         result = fit.run()
         self._set_progress(watch)
-        self._warn_undefined(watch)
+        self._advise_undefined(watch, result.outcome)
         if np.isfinite(result.loss):
             self.loss_ = result.loss
         if result.outcome == "failed":
             self._warn_lbfgs(result)
         else:
             self._warn_outcome(result.outcome)
-        return result.params
+        return result.params, result.last
 
     def _warn_lbfgs(self, result):
         message = (
@@ -342,14 +366,19 @@ class BaseMultilayerPerceptron(
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
 
-    def _fit_stochastic(self, network, params, raw, data, rows, watch, incremental):
-        """Train ``params`` in place; set the attributes of a stochastic fit."""
+    def _fit_stochastic(self, network, params, last, data, rows, watch, incremental):
+        """Train ``params`` in place, on from the ``last`` ones; set the fit's attributes.
+
+        Returns
+        -------
+        last : ndarray of shape (n_params,) or None
+            What training came to, if that is not the result.
+        """
         backend = self._backend()
         optimizer = self._optimizer_for(params, incremental)
-        if incremental and raw is not None:
+        if last is not None:
             # The model is the average or the best; training goes on from where it was.
-            watch.progress.best_params = params.copy()
-            params[...] = raw
+            params[...] = last
         elif optimizer.has_averaged:
             # The model is not the average, so that another one begins.
             optimizer.begin_average()
@@ -365,7 +394,7 @@ class BaseMultilayerPerceptron(
             rows=rows,
             batch_size=batch_size,
             schedule=Schedule(
-                self.learning_rate,
+                schedule_of(self.learning_rate, self.solver),
                 self.learning_rate_init,
                 self.power_t,
                 self.max_iter,
@@ -378,16 +407,14 @@ class BaseMultilayerPerceptron(
         # What diverged is no state to go on from.
         self._optimizer_state = None if outcome == "diverged" else optimizer
         self._set_progress(watch)
-        self._warn_undefined(watch)
-        if not incremental:
-            self._warn_outcome(outcome)
-            return
-        self._has_stopped = self.early_stopping and outcome == "converged"
-        if outcome == "max_iter":
+        self._advise_undefined(watch, outcome)
+        self._has_stopped = incremental and self.early_stopping and outcome == "converged"
+        if incremental and outcome == "max_iter":
             # One epoch, as asked for.
             self.stop_reason_ = None
         else:
             self._warn_outcome(outcome)
+        return run.last
 
     def _regularization(self, X, n_hidden):
         """What training does against overfitting."""
@@ -405,15 +432,15 @@ class BaseMultilayerPerceptron(
             augmentation,
         )
 
-    def _warn_undefined(self, watch):
-        if watch.evaluate is not None and watch.is_undefined:
-            warnings.warn(
-                "The score of the validation set was never a number, so the model keeps the last "
-                "weights. Give a larger validation set, with samples of every class, or another "
-                "scoring.",
-                UserWarning,
-                stacklevel=2,
-            )
+    def _advise_undefined(self, watch, outcome):
+        if watch.evaluate is None or not watch.is_undefined or outcome == "diverged":
+            return
+        start = watch.keeps_start and watch.progress.best_params is not None
+        notices.advise(
+            "The score of the validation set was never a finite number, so the model keeps the "
+            f"{'weights that training began with' if start else 'last weights'}. Give a larger "
+            "validation set, with samples of every class, or another scoring."
+        )
 
     def _warn_outcome(self, outcome):
         if outcome == "interrupted":
@@ -478,44 +505,50 @@ class BaseMultilayerPerceptron(
 
     # ---- progress, as attributes ---------------------------------------------------
 
-    def _progress(self, incremental):
-        """Where the last fit ended, or a start."""
+    def _progress(self, params, validation, fresh, incremental):
+        """Where the last fit ended, or a start, for a run whose network has these ``params``."""
         n_before = len(getattr(self, "loss_curve_", ()))
+        is_split_off = validation is not None and validation.is_split_off
+        criterion = criterion_of(self, validation)
+        goes_on = getattr(self, "_criterion", None) == criterion
         progress = Progress(
             t=getattr(self, "t_", 0),
             # A schedule counts the calls of partial_fit, but begins anew with each fit.
             epoch=n_before if incremental else 0,
             n_before=n_before,
-            no_improvement_count=self._patience_used(),
+            no_improvement_count=getattr(self, "_no_improvement_count", 0) if goes_on else 0,
             best_epoch=getattr(self, "best_epoch_", None),
+            criterion=criterion,
         )
         # None where the last fit stopped by the other criterion.
         best_loss = getattr(self, "best_loss_", None)
-        best_score = getattr(self, "best_validation_score_", None)
-        if best_score is not None:
-            progress.best_score = best_score
-        if not self.early_stopping and best_loss is not None:
+        if criterion == BY_TRAINING_LOSS and best_loss is not None:
             progress.best_loss = best_loss
+        if not fresh:
+            # By rows that are split off anew, the best score of all calls remains the mark, as in
+            # scikit-learn, and a run that does not beat it ends where it came to.
+            mark = getattr(self, "best_validation_score_", None)
+            progress.best_score = mark if is_split_off and goes_on else None
+        if validation is not None and (fresh or not is_split_off):
+            progress.best_params = params.copy()
         return progress
-
-    def _patience_used(self):
-        """Epochs without improvement so far, by what decides now."""
-        same = getattr(self, "_criterion", None) == (self.early_stopping, self.scoring)
-        return getattr(self, "_no_improvement_count", 0) if same else 0
 
     def _set_progress(self, watch):
         progress = watch.progress
-        self._criterion = (self.early_stopping, self.scoring)
         self.t_ = progress.t
         self.n_iter_ = len(progress.losses)
-        self._no_improvement_count = progress.no_improvement_count
         # An interrupted first epoch has no loss.
         self.loss_ = progress.losses[-1] if progress.losses else getattr(self, "loss_", np.nan)
+        self.stop_reason_ = watch.reason
         validated = watch.evaluate is not None
-        self.best_loss_ = None if self.early_stopping else progress.best_loss
+        if self.solver == "lbfgs" and not validated and hasattr(self, "learning_rate_curve_"):
+            # What the epochs before were judged by stays for those that follow, as in scikit-learn.
+            return
+        self._criterion = progress.criterion
+        self._no_improvement_count = progress.no_improvement_count
+        self.best_loss_ = None if watch.early_stopping else progress.best_loss
         self.best_validation_score_ = progress.best_score if validated else None
         self.best_epoch_ = progress.best_epoch if validated else None
-        self.stop_reason_ = watch.reason
         if not validated:
             self.validation_scores_ = self.validation_loss_curve_ = None
 
@@ -525,9 +558,10 @@ class BaseMultilayerPerceptron(
         curves = {"loss_curve_": progress.losses}
         if self.solver != "lbfgs":
             curves["learning_rate_curve_"] = progress.rates
-        if watch.evaluate is not None:
-            curves["validation_scores_"] = progress.scores
-            curves["validation_loss_curve_"] = progress.validation_losses
+        if watch.evaluate is not None or self.validation_scores_ is not None:
+            no_values = [np.nan] * len(progress.losses)
+            curves["validation_scores_"] = progress.scores or no_values
+            curves["validation_loss_curve_"] = progress.validation_losses or no_values
         for name, values in curves.items():
             before = list(getattr(self, name, None) or ())
             # Epochs without a validation set, or without a rate, have no value.

@@ -101,8 +101,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
 
     X is not copied as a whole if it is an aligned array of native float32 or float64, of any
     strides, or CSR in canonical format; sparse X is never made dense. A fit that fails
-    leaves the estimator as it was; one that is interrupted with Ctrl-C warns and leaves a
-    usable model.
+    leaves the estimator as it was, and so does Ctrl-C before the first epoch is done; after it,
+    Ctrl-C ends the fit with a warning and a usable model.
 
     References
     ----------

@@ -45,7 +45,8 @@ learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'} or
 default='constant'
     Learning-rate schedule.
 
-    - 'constant' keeps ``learning_rate_init``.
+    - 'constant' keeps ``learning_rate_init``; so do the next two with solver='adam', where they
+      have no effect, as in scikit-learn.
     - 'invscaling' takes ``learning_rate_init / (t_ + 1) ** power_t`` from the
       second epoch on, with ``t_`` the samples seen so far.
     - 'adaptive' divides the rate by 5 each time that ``n_iter_no_change``
@@ -70,7 +71,7 @@ learning_rate_init : float, default=0.001
 
 power_t : float, default=0.5
     The exponent of the schedule 'invscaling'. Only used with
-    learning_rate='invscaling'.
+    learning_rate='invscaling', and not with solver='adam'.
 
 max_iter : int, default=200
     The most iterations: of 'lbfgs', else epochs (how many times each sample is
@@ -110,19 +111,26 @@ early_stopping : bool, default=False
     ``n_iter_no_change`` epochs (iterations of 'lbfgs') in a row. The validation set is the
     ``X_val`` and ``y_val`` of ``fit``, or else ``validation_fraction`` of the training data, set
     aside. {stratified}Without early stopping, the training loss
-    decides. Wherever there is a validation set, the fitted weights are those of its best
-    score; a score that is NaN (the outputs overflowed) improves on nothing, and if every score
-    was NaN, they are those that the training began with. (If only the score is undefined, as
-    that of a single sample may be, a warning says so, and they are the last ones.) Where a fit
-    goes on with a fitted network, that is the mark to beat.
+    decides. With solver='lbfgs' nothing is set aside, as in scikit-learn, and early stopping needs
+    an ``X_val``.
 
-    ``partial_fit`` needs an ``X_val`` for it, and with one the model has the best weights of all
-    calls so far, while training goes on from the last ones; a call without one gives it the
-    last. Once early stopping has ended the training, further calls change nothing.
+    Wherever there is a validation set, the fitted weights are those of its best score. If no score
+    was a finite number, as that of a single sample may be none, a warning says so, and they are the
+    last ones (with scikit-learn's scores of rows that were set aside, those that the training began
+    with, as there).
+
+    Where a fit goes on with a fitted network (``warm_start=True``) and sets rows aside anew, the
+    best score of all fits is the mark to beat, and a fit that does not beat it ends with its last
+    weights. With an ``X_val`` the score of the fitted network is the mark; the model has the best
+    weights of all calls, while training goes on from the last ones.
+
+    ``partial_fit`` needs an ``X_val`` for early stopping, and does with one as warm-started fits
+    do; a call without one gives the model the last weights. Once early stopping has ended the
+    training, further calls change nothing.
 
 validation_fraction : float, default=0.1
     The part of the training data to set aside for early stopping, in [0, 1).
-    Only used with early_stopping=True and without an ``X_val``.
+    Only used with early_stopping=True, without an ``X_val``, and not with solver='lbfgs'.
 
 beta_1 : float, default=0.9
     Decay rate of the average of the gradients, in [0, 1). Only used with
@@ -137,7 +145,7 @@ epsilon : float, default=1e-8
 
 n_iter_no_change : int or numpy.inf, default=10
     The most epochs in a row without an improvement by ``tol``. With solver='lbfgs' only used
-    with early_stopping=True.
+    with early_stopping=True and an ``X_val``.
 
 max_fun : int, default=15000
     The most evaluations of the loss. Only used with solver='lbfgs'.
@@ -206,7 +214,7 @@ scoring : str, callable or None, default=None
 max_time : float or None, default=None
     The most seconds that ``fit``, or a call of ``partial_fit``, should take; compiling kernels,
     once on a machine, does not count. It is looked at between mini-batches, so that an epoch may
-    be cut short; at least some mini-batches are trained on, or no iteration of 'lbfgs'. A model
+    be cut short; at least some mini-batches are trained on, or one iteration of 'lbfgs'. A model
     that is stopped so depends on the machine's speed.
 
 dtype : {'auto', 'float32', 'float64'}, default='auto'
@@ -245,12 +253,13 @@ validation_loss_curve_ : list of float or None
     The mean loss of the validation set likewise, without the penalty on the weights.
 
 best_validation_score_ : float or None
-    The best of ``validation_scores_``; -inf if all were NaN.
+    The best of ``validation_scores_``; -inf if none was a finite number.
 
 best_epoch_ : int or None
-    The epoch, or iteration of 'lbfgs', with the best validation score, which the fitted weights
-    are of: ``loss_curve_[best_epoch_ - 1]`` is its loss. None without a validation set, if all
-    scores were NaN, or if what training began with remains the best.
+    The epoch, or iteration of 'lbfgs', with the best validation score: its loss is
+    ``loss_curve_[best_epoch_ - 1]``, and the fitted weights are those after it, unless a warm start
+    with early stopping and no ``X_val`` ended with its last. None without a validation set, if no
+    score was a finite number, or if what training began with remains the best.
 
 stop_reason_ : str or None
     Why training ended, in words. None after a call of ``partial_fit`` that has trained one epoch

@@ -20,6 +20,7 @@ from fastnn.kernels.optimizers import (
     EPSILON,
     MOMENTUM,
 )
+from fastnn.monitoring import BY_SPLIT_OFF_ROWS, BY_TRAINING_LOSS
 from fastnn.parameters import check_activation, check_hidden_layer_sizes
 from fastnn.private_names import steps_of
 from fastnn.registration import check_known
@@ -30,8 +31,6 @@ HIDDEN_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 SOLVERS = ("lbfgs", "sgd", "adam")
 SCHEDULES = ("constant", "invscaling", "adaptive")
 REGRESSION_LOSSES = {"identity": "squared_error", "exp": "poisson"}
-# Parameters that scikit-learn ignores with a solver, and ours does not: the value without effect.
-WITHOUT_EFFECT = {"adam": {"learning_rate": "constant"}, "lbfgs": {"early_stopping": False}}
 # Fitted attributes with the same names and meanings in both.
 SHARED_ATTRIBUTES = (
     "n_features_in_", "feature_names_in_", "classes_", "n_iter_", "t_", "loss_", "loss_curve_",
@@ -73,10 +72,10 @@ class ExchangeMixin:
 
         The predictions are the same, to rounding; batch normalisation is folded into the
         weights. (Where ``dtype="float32"`` was given, scikit-learn still computes in float64 for
-        float64 data.) Parameters that scikit-learn does not have are left out, and a warning names them. If
-        none of them counts in a step of the training, ``partial_fit`` goes on as it would here,
-        with the state of 'adam' or 'sgd'; otherwise, and after ``partial_fit`` with an ``X_val``,
-        scikit-learn trains the network further by its own means, with a new state.
+        float64 data.) Parameters that scikit-learn does not have are left out, and a warning
+        names them. If none of them counts in a step of the training, ``partial_fit`` goes on as
+        it would here, with the state of 'adam' or 'sgd'; otherwise, and after ``partial_fit`` with
+        an ``X_val``, scikit-learn trains the network further by its own means, with a new state.
 
         Returns
         -------
@@ -147,10 +146,8 @@ class ExchangeMixin:
         """Return an estimator with the parameters and the network of scikit-learn's.
 
         The predictions are the same, to rounding, and ``warm_start`` and ``partial_fit`` go on
-        from the state of scikit-learn's, the optimizer's included. With early stopping ``fit``
-        then keeps the best weights; scikit-learn's goes on in place, so that where nothing is
-        better its model ends with the last. A model that is not fitted gives an estimator that
-        is not.
+        from the state of scikit-learn's, the optimizer's included. A model that is not fitted
+        gives an estimator that is not.
 
         Parameters
         ----------
@@ -168,12 +165,6 @@ class ExchangeMixin:
         TypeError
             If the model is of another class, or this one is a subclass that does not take, or
             does not keep, the parameters of scikit-learn's.
-
-        Warns
-        -----
-        UserWarning
-            If the model has a parameter that scikit-learn ignores and that would count here:
-            ``learning_rate`` with 'adam' becomes 'constant', ``early_stopping`` with 'lbfgs' False.
 
         See Also
         --------
@@ -195,15 +186,6 @@ class ExchangeMixin:
         if not isinstance(model, theirs):
             raise TypeError(_wrong_model(cls, theirs, model))
         params = {name: getattr(model, name) for name in theirs._get_param_names()}
-        for name, value in WITHOUT_EFFECT.get(model.solver, {}).items():
-            if params[name] != value:
-                warnings.warn(
-                    f"{name}={params[name]!r} has no effect with scikit-learn's "
-                    f"solver={model.solver!r}, and would have one here: it is now {value!r}.",
-                    UserWarning,
-                    stacklevel=2,
-                )
-                params[name] = value
         state = {k: v for k, v in vars(model).items() if k in SHARED_ATTRIBUTES}
         params, state = deep_copies((params, state))
         result = _made(cls, params)
@@ -291,10 +273,12 @@ def _their_parameters(model, cls, known):
     """
     names = cls._get_param_names()
     defaults = inspect.signature(_own_class(type(model))).parameters
-    solver = model.solver if model.solver in SOLVERS else "adam"
-    learning_rate = model.learning_rate if model.learning_rate in SCHEDULES else "constant"
-    known = {**known, "solver": solver, "learning_rate": learning_rate}
-    known |= WITHOUT_EFFECT.get(solver, {})
+    known = {**known}
+    if model.solver not in SOLVERS:
+        # scikit-learn's adam has no schedule.
+        known |= {"solver": "adam", "learning_rate": "constant"}
+    elif model.learning_rate not in SCHEDULES:
+        known["learning_rate"] = "constant"
     params, left_out = {}, {}
     for name, parameter in defaults.items():
         value = getattr(model, name)
@@ -342,9 +326,9 @@ def _set_their_network(result, network, weights):
     result.out_activation_ = network.out_activation
     result.coefs_ = _copies(network.coefs(weights))
     result.intercepts_ = _copies(network.intercepts(weights))
-    # What early stopping restores if a warm start finds nothing better.
-    result._best_coefs = _copies(result.coefs_)
-    result._best_intercepts = _copies(result.intercepts_)
+    # The lists that early stopping restores if a warm start finds nothing better: it trains their
+    # arrays further, as after a fit of its own.
+    result._best_coefs, result._best_intercepts = result.coefs_, result.intercepts_
 
 
 def _set_their_optimizer(result, model, network):
@@ -444,7 +428,7 @@ def _set_our_history(result):
         return
     scores = result.validation_scores_
     # What patience was counted by.
-    result._criterion = (scores is not None, None)
+    result._criterion = BY_TRAINING_LOSS if scores is None else BY_SPLIT_OFF_ROWS
     result.learning_rate_curve_ = [math.nan] * len(losses)
     result.validation_loss_curve_ = None if scores is None else [math.nan] * len(scores)
     known = scores is not None and not np.isnan(scores).all()

@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
-from fastnn.advice import warn_other_scale
+from fastnn.advice import warn_other_scale, warn_other_target_scale
 from fastnn.network import Data
 from fastnn.validation import (
     NO_WEIGHT,
@@ -16,6 +16,11 @@ from fastnn.validation import (
     check_representable,
     check_sample_weight,
 )
+
+# What decides whether an epoch improves on those before it: a kind, and the scoring. These are the
+# two that scikit-learn has.
+BY_TRAINING_LOSS = ("training loss", None)
+BY_SPLIT_OFF_ROWS = ("rows split off", None)
 
 
 class Given(NamedTuple):
@@ -70,6 +75,11 @@ class ValidationSet:
     snapshot: Any = None
 
     def __post_init__(self):
+        rows = slice(None) if self.rows is None else self.rows
+        self.y = self.data.y[rows]
+        weight = self.data.sample_weight
+        self.loss_weight = None if weight is None else _scaled(weight[rows])
+        self._check_weights()
         # Made when it is first needed, as it may compile.
         self.evaluation = None
         self.scorer = None
@@ -80,10 +90,26 @@ class ValidationSet:
         if self.scorer is not None:
             # A copy of the rows only where the user's scorer is to see them.
             self.X = self.data.X if self.rows is None else self.data.X[self.rows]
-        rows = slice(None) if self.rows is None else self.rows
-        self.y = self.data.y[rows]
-        weight = self.data.sample_weight
-        self.loss_weight = None if weight is None else weight[rows]
+
+    def _check_weights(self):
+        """Raise ValueError if no sample has a weight in what the network is judged by."""
+        if self.score_weight is not None and not self.score_weight.any():
+            raise ValueError(
+                f"{NO_WEIGHT} All samples that are set aside for validation have weight zero. Give "
+                "more samples weight, or a validation set of your own (X_val and y_val)."
+            )
+        if self.model.scoring != "loss" or self.loss_weight is None or self.loss_weight.any():
+            return
+        raise ValueError(
+            f"{NO_WEIGHT} class_weight={self.model.class_weight!r} makes those of the validation "
+            "set all zero, which scoring='loss' is to judge by. Give it samples of other classes, "
+            "or another scoring."
+        )
+
+    @property
+    def is_split_off(self):
+        """Whether the rows are some of the training data's, anew in each fit."""
+        return self.rows is not None
 
     def evaluate(self, params):
         """Score and loss of the network with these parameters; NaN where undefined."""
@@ -101,8 +127,6 @@ class ValidationSet:
     def _score(self, params, outputs, loss):
         if self.model.scoring == "loss":
             return -loss
-        if self.score_weight is not None and not self.score_weight.any():
-            return np.nan
         if self.scorer is not None:
             weight = {} if self.score_weight is None else {"sample_weight": self.score_weight}
             model = self.snapshot(params, named=False)
@@ -116,6 +140,19 @@ class ValidationSet:
                 ) from error
         with np.errstate(over="ignore"):
             return self.model._score_outputs(self.y, outputs, self.score_weight)
+
+
+def criterion_of(model, validation):
+    """What decides whether an epoch of a fit improves, given its `ValidationSet` or None."""
+    if validation is None or not model.early_stopping:
+        return BY_TRAINING_LOSS
+    return (BY_SPLIT_OFF_ROWS[0] if validation.is_split_off else "rows given"), model.scoring
+
+
+def _scaled(weights):
+    """The weights by a power of two, which changes no mean, so that their sum is a number."""
+    _, exponent = np.frexp(weights.max())
+    return np.ldexp(weights, -exponent)
 
 
 def _mean(losses, weights):
@@ -147,6 +184,8 @@ def given_validation(model, network, given, train, dtype, loss_weights):
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"The validation set (X_val, y_val) is not valid: {error}") from error
     warn_other_scale(train.X, X)
+    if encoded.dtype.kind == "f":
+        warn_other_target_scale(train.y, encoded)
     data = Data(X, encoded, loss_weights(encoded, weight))
     return ValidationSet(model, network, data, labels, weight)
 
@@ -170,7 +209,7 @@ def split_off(model, network, data, labels, sample_weight, random_state):
             "or the size of your dataset."
         )
     weight = None if sample_weight is None else sample_weight[held_out]
-    if sample_weight is not None and not sample_weight[train].any():
+    if data.sample_weight is not None and not data.sample_weight[train].any():
         raise ValueError(
             f"{NO_WEIGHT} All samples with weight are among those set aside for validation. Give "
             "more samples weight, or a validation set of your own."

@@ -14,7 +14,7 @@ from fastnn.initializers import INITIALIZERS
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS, SOLVERS
-from fastnn.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES
+from fastnn.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES, schedule_of
 
 
 def regression_losses():
@@ -106,16 +106,28 @@ def _solvers_with(name):
     return f"solver={listed}", lambda model, _: model.solver in users
 
 
+def _schedule(model):
+    return schedule_of(model.learning_rate, model.solver)
+
+
+def splits_off(model):
+    """Whether a fit without a validation set of the user's splits one off."""
+    return model.early_stopping and model.solver != "lbfgs"
+
+
 # For each parameter that not every fit uses: when it is used, in words and as a test of the
 # estimator and of whether the user gives a validation set.
 _STOCHASTIC = ("a solver other than 'lbfgs'", lambda model, _: model.solver != "lbfgs")
 USED_WITH = {
     "batch_size": _STOCHASTIC,
-    "learning_rate": _STOCHASTIC,
+    "learning_rate": (
+        "a solver other than 'lbfgs' and, for 'invscaling' and 'adaptive', other than 'adam'",
+        lambda model, _: model.solver != "lbfgs" and _schedule(model) == model.learning_rate,
+    ),
     "learning_rate_init": _STOCHASTIC,
     "power_t": (
-        "learning_rate='invscaling' and a solver other than 'lbfgs'",
-        lambda model, _: model.solver != "lbfgs" and model.learning_rate == "invscaling",
+        "learning_rate='invscaling' and a solver other than 'lbfgs' and 'adam'",
+        lambda model, _: model.solver != "lbfgs" and _schedule(model) == "invscaling",
     ),
     "warmup_fraction": _STOCHASTIC,
     "l1_ratio": _STOCHASTIC,
@@ -137,17 +149,22 @@ USED_WITH = {
         name: _solvers_with(name)
         for name in ("momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon")
     },
+    "early_stopping": (
+        "a solver other than 'lbfgs', or a validation set of your own",
+        lambda model, validated: model.solver != "lbfgs" or validated,
+    ),
     "validation_fraction": (
-        "early_stopping=True and without a validation set of your own",
-        lambda model, validated: model.early_stopping and not validated,
+        "early_stopping=True, a solver other than 'lbfgs', and without a validation set of your "
+        "own",
+        lambda model, validated: splits_off(model) and not validated,
     ),
     "scoring": (
-        "early_stopping=True or a validation set of your own",
-        lambda model, validated: model.early_stopping or validated,
+        "early_stopping=True or a validation set of your own (with 'lbfgs' only with the latter)",
+        lambda model, validated: splits_off(model) or validated,
     ),
     "n_iter_no_change": (
-        "a solver other than 'lbfgs', or early_stopping=True",
-        lambda model, _: model.solver != "lbfgs" or model.early_stopping,
+        "a solver other than 'lbfgs', or early_stopping=True and a validation set of your own",
+        lambda model, validated: model.solver != "lbfgs" or (model.early_stopping and validated),
     ),
     "augment": _STOCHASTIC,
     "max_fun": ("solver='lbfgs'", lambda model, _: model.solver == "lbfgs"),

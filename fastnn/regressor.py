@@ -30,7 +30,8 @@ default='squared_error'
         - 'absolute_error', for the conditional median.
         - 'huber', half the squared error up to ``huber_delta``, linear beyond.
         - 'quantile', the pinball loss, for the conditional ``quantile``.
-        - 'poisson', half the Poisson deviance. It requires y >= 0.
+        - 'poisson', half the Poisson deviance. It is made for y >= 0; with a negative y the
+          network is trained all the same, but the loss is NaN, as a warning says.
         - 'gamma', half the gamma deviance. It requires y > 0.
 
         The output activation is the identity; with 'poisson' and 'gamma' the exponential.
@@ -57,8 +58,8 @@ default='squared_error'
     -----
     X is not copied as a whole if it is an aligned array of native float32 or float64, of any
     strides, or CSR in canonical format; sparse X is never made dense. A fit that fails
-    leaves the estimator as it was; one that is interrupted with Ctrl-C warns and leaves a
-    usable model.
+    leaves the estimator as it was, and so does Ctrl-C before the first epoch is done; after it,
+    Ctrl-C ends the fit with a warning and a usable model.
 
     References
     ----------
@@ -152,8 +153,7 @@ default='squared_error'
             The training data.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The target values; not negative with loss='poisson',
-            positive with loss='gamma'.
+            The target values; with loss='gamma' positive.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative and not all zero.
@@ -218,8 +218,7 @@ default='squared_error'
             The training data.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The target values; not negative with loss='poisson',
-            positive with loss='gamma'.
+            The target values; with loss='gamma' positive.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative and not all zero.
@@ -296,5 +295,5 @@ default='squared_error'
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         loss = LOSSES.get(self.loss)
-        tags.target_tags.positive_only = loss is not None and loss.domain in ("y >= 0", "y > 0")
+        tags.target_tags.positive_only = loss is not None and loss.domain == "y > 0"
         return tags

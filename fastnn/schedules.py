@@ -40,6 +40,11 @@ STEP_SCHEDULES = {"cosine": fall, "one_cycle": one_cycle}
 EPOCH_SCHEDULES = ("constant", "invscaling", "adaptive")
 
 
+def schedule_of(learning_rate, solver):
+    """The kind of schedule that a solver follows: scikit-learn's adam ignores the names there."""
+    return "constant" if solver == "adam" and learning_rate in EPOCH_SCHEDULES else learning_rate
+
+
 def has_planned_end(kind):
     """Whether a schedule is made for all epochs, so that to come to the last is no failure."""
     return callable(kind) or kind in STEP_SCHEDULES

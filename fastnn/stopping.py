@@ -25,10 +25,12 @@ class Progress:
         Epochs in a row that did not improve by ``tol``.
     best_loss : float
         The lowest training loss of an epoch.
-    best_score : float
-        The highest validation score; -inf where there was none.
+    best_score : float or None
+        The highest validation score; -inf where there was none. None where the network that the
+        run goes on with is to set the mark.
     best_params : ndarray of shape (n_params,) or None
-        The parameters that had it.
+        The parameters that the run is to improve on, later those of its best score. None where the
+        run ends with its last parameters unless one of its epochs beats ``best_score``.
     best_epoch : int or None
         The epoch after which they did, counted from 1 as in the curves; None before the first.
     losses, scores, validation_losses, rates : list of float
@@ -37,14 +39,14 @@ class Progress:
         Epochs done towards the end of the schedule.
     n_before : int
         Epochs that the curves have from earlier runs.
-    goes_on : bool
-        Whether the run goes on with a fitted network.
+    criterion : object
+        What decides whether an epoch improves.
     """
 
     t: int = 0
     no_improvement_count: int = 0
     best_loss: float = np.inf
-    best_score: float = -np.inf
+    best_score: float | None = -np.inf
     best_params: np.ndarray | None = None
     best_epoch: int | None = None
     losses: list = field(default_factory=list)
@@ -53,19 +55,25 @@ class Progress:
     rates: list = field(default_factory=list)
     epoch: int = 0
     n_before: int = 0
-    goes_on: bool = False
+    criterion: Any = None
 
     def record_loss(self, loss, tol):
-        """Take an epoch's training loss; whether it improves by ``tol``. A NaN does not."""
-        better = loss <= self.best_loss - tol
+        """Take an epoch's training loss; whether it counts as an improvement by ``tol``.
+
+        A NaN does count, as in scikit-learn, where it is compared the other way round.
+        """
+        better = not loss > self.best_loss - tol
         if loss < self.best_loss:
             self.best_loss = loss
         return better
 
     def record_score(self, score, tol, params):
-        """Take an epoch's validation score; whether it improves by ``tol``. A NaN does not."""
+        """Take an epoch's validation score; whether it counts as an improvement by ``tol``.
+
+        A NaN does count, as in scikit-learn, but is never the best.
+        """
         self.scores.append(score)
-        better = score >= self.best_score + tol
+        better = not score < self.best_score + tol
         if score > self.best_score:
             self.best_score = score
             self.best_params = params.copy()
@@ -126,6 +134,9 @@ class Watch:
     patience : bool
         Whether training ends where it does not improve. Not so with L-BFGS by its training loss,
         which has a criterion of its own.
+    keeps_start : bool
+        Whether a run none of whose scores is a number ends with the parameters that it was to
+        improve on, as scikit-learn's does, and not with its last.
     callbacks : object with begin_epoch() and end_epoch(params)
     started : float
         When the fit began, by `time.perf_counter`.
@@ -148,6 +159,7 @@ class Watch:
     score_name: str = "Validation score"
     unit: str = "epoch"
     patience: bool = True
+    keeps_start: bool = False
     callbacks: Any = field(default_factory=NoCallbacks)
     started: float = field(default_factory=perf_counter)
     reason: str | None = None
@@ -183,15 +195,12 @@ class Watch:
         return made
 
     def begin(self, params):
-        """A run begins, and has these parameters to improve on."""
+        """A run begins at these parameters."""
         progress = self.progress
         self.report.begin()
-        if self.evaluate is None:
-            return
-        if progress.best_params is None:
-            progress.best_params = params.copy()
-        if progress.goes_on:
-            progress.record_start(self.evaluate(progress.best_params)[0])
+        if self.evaluate is not None and progress.best_score is None:
+            start = params if progress.best_params is None else progress.best_params
+            progress.record_start(self.evaluate(start)[0])
 
     def end_epoch(self, loss, params, rate=None, n_samples=0):
         """Record an epoch: its training loss, and how its parameters do in validation."""
@@ -227,23 +236,18 @@ class Watch:
 
     @property
     def is_undefined(self):
-        """Whether no score was a number although the network was sound, and there is no best."""
-        progress = self.progress
-        return (
-            progress.best_score == -np.inf
-            and len(progress.scores) > 0
-            and bool(np.isnan(progress.scores).all())
-            and bool(np.isfinite(progress.validation_losses[-1]))
-        )
+        """Whether there were scores, but none that a best one could be chosen by."""
+        return self.progress.best_score == -np.inf and len(self.progress.scores) > 0
 
     def end(self, params):
         """The parameters of the run's result: the best, where validation has chosen some."""
         self.report.end()
-        if self.evaluate is None or self.is_undefined:
+        best = self.progress.best_params
+        if self.evaluate is None or best is None:
             return params
-        if self.progress.scores or self.progress.goes_on:
-            return self.progress.best_params
-        return params
+        if self.is_undefined and not self.keeps_start and np.isfinite(params).all():
+            return params
+        return best
 
     def no_improvement(self):
         """That there was none, in words."""

@@ -25,6 +25,11 @@ def digest(params):
 class StochasticFit:
     """Training by mini-batches until it converges, diverges or is interrupted.
 
+    Attributes
+    ----------
+    last : ndarray of shape (n_params,) or None
+        The parameters that the run came to, where its result is others.
+
     Parameters
     ----------
     make_trainer : callable
@@ -49,12 +54,11 @@ class StochasticFit:
     watch: Watch
     shuffle: bool = True
 
-    def run(self, random_state, *, goes_on=False):
-        """Train; in the end ``params`` are the average, if there is one.
+    def __post_init__(self):
+        self.last = None
 
-        With a validation score, ``params`` are in the end those of the best score;
-        if every score was NaN, those that the training began with; if it was
-        interrupted before the first score, those it had come to.
+    def run(self, random_state, *, goes_on=False):
+        """Train; in the end ``params`` are the average, if there is one, or what the watch chooses.
 
         Where the training ``goes_on`` with a later call, it does so from where it was, which the
         optimizer then keeps.
@@ -62,30 +66,34 @@ class StochasticFit:
         Returns
         -------
         outcome : {"converged", "diverged", "interrupted", "max_iter", "max_time", "callback"}
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If it is interrupted before it has done an epoch.
         """
         watch = self.watch
         try:
             watch.begin(self.params)
             outcome = self._run_epochs(random_state)
         except KeyboardInterrupt:
+            if not watch.progress.losses:
+                raise
             outcome = watch.stop("interrupted")
         finally:
             result = watch.end(self._result())
         self.optimizer.raw = None
-        has_average = self.optimizer.average is not None and watch.evaluate is None
-        if outcome != "diverged" and (goes_on or has_average):
-            self._keep_raw(result)
+        if outcome != "diverged" and result is not self.params:
+            self.last = self.params.copy()
+            has_average = self.optimizer.average is not None and watch.evaluate is None
+            if goes_on or has_average:
+                self.optimizer.raw, self.optimizer.raw_for = self.last, digest(result)
         self.params[:] = result
         return outcome
 
     def _result(self):
         """The parameters, or the average of those of all steps where there is one."""
         return self.optimizer.average if self.optimizer.has_averaged else self.params
-
-    def _keep_raw(self, result):
-        if result is not self.params:
-            self.optimizer.raw = self.params.copy()
-            self.optimizer.raw_for = digest(result)
 
     def _run_epochs(self, random_state):
         watch, order = self.watch, self.rows
@@ -130,7 +138,7 @@ class LBFGSResult:
     """Where L-BFGS ended.
 
     ``outcome`` is one of `StochasticFit.run`'s, or "failed"; ``status`` and ``message`` are
-    SciPy's, 0 is convergence.
+    SciPy's, 0 is convergence. ``last`` is what it came to, where ``params`` are others.
     """
 
     params: np.ndarray
@@ -138,12 +146,14 @@ class LBFGSResult:
     outcome: str
     status: int = 1
     message: str = ""
+    last: np.ndarray | None = None
 
 
 class LBFGSFit:
     """L-BFGS under the eyes of a `Watch`.
 
-    Interrupted by Ctrl-C or the time, it has come to the end of the last whole iteration.
+    Interrupted by Ctrl-C or the time, it has come to the end of the last whole iteration; there
+    has to be one.
 
     Parameters
     ----------
@@ -171,6 +181,11 @@ class LBFGSFit:
         Returns
         -------
         LBFGSResult
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If it is interrupted before it has done an iteration.
         """
         watch, result = self.watch, self.result
         try:
@@ -178,9 +193,13 @@ class LBFGSFit:
             self._minimize()
         except (KeyboardInterrupt, TimeUp) as error:
             timed = isinstance(error, TimeUp)
+            if not timed and not watch.progress.losses:
+                raise
             result.outcome = watch.stop("max_time" if timed else "interrupted")
         finally:
             params = watch.end(result.params)
+        if params is not result.params:
+            result.last = result.params.astype(self.dtype)
         result.params = params.astype(self.dtype)
         return result
 
@@ -189,7 +208,7 @@ class LBFGSFit:
         objective = watch.prepare(self.make_objective)
 
         def timed_objective(params):
-            if watch.is_time_up:
+            if watch.is_time_up and watch.progress.losses:
                 raise TimeUp
             return objective(params)
 
@@ -211,10 +230,10 @@ class LBFGSFit:
 
     def _end_iteration(self, intermediate_result):
         watch, result = self.watch, self.result
-        result.params = intermediate_result.x.copy()
-        result.loss = float(intermediate_result.fun)
-        params = result.params.astype(self.dtype)
-        watch.end_epoch(result.loss, params)
+        loss = float(intermediate_result.fun)
+        params = intermediate_result.x.astype(self.dtype)
+        watch.end_epoch(loss, params)
+        result.params, result.loss = intermediate_result.x.copy(), loss
         if watch.callbacks.end_epoch(params):
             result.outcome = watch.stop("callback")
         elif watch.is_out_of_patience:

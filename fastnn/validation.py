@@ -12,6 +12,7 @@ from sklearn import get_config
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_y, validate_data
 
+from fastnn import notices
 from fastnn.kernels.losses import LOSSES
 
 NO_WEIGHT = "Sample weights must contain at least one non-zero number."
@@ -193,7 +194,13 @@ def check_regression_target(y, loss, input_name="y"):
     real = y.dtype if y.dtype in (np.float32, np.float64) else np.float64
     y = np.ascontiguousarray(y, dtype=real)
     domain = LOSSES[loss].domain
-    if (domain == "y >= 0" and y.min() < 0) or (domain == "y > 0" and y.min() <= 0):
+    if domain == "y >= 0" and y.min() < 0:
+        notices.advise(
+            f"{input_name} has negative values, the smallest is {y.min()}, and for these the loss "
+            f"{loss!r} is NaN: an epoch with a NaN never counts as one without improvement. Use "
+            "loss='squared_error' for a target of any sign."
+        )
+    if domain == "y > 0" and y.min() <= 0:
         raise ValueError(
             f"Some value(s) of {input_name} are out of the valid range of the loss {loss!r}: "
             f"it requires {domain}, and the smallest value is {y.min()}. "

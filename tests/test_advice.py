@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.datasets import load_digits, load_iris, load_wine
+from sklearn.datasets import load_diabetes, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from common import make_problem
 from fastnn import ImageAugmenter, MLPClassifier, MLPRegressor, advice
@@ -111,6 +111,73 @@ def test_a_validation_set_of_another_scale():
     assert 'transform_input=["X_val"]' in message
     (message,) = said(model, Z, y[::2], X_val=Z_val + 20, y_val=y[1::2])
     assert message.startswith("X_val is not on the scale of X")
+
+
+@pytest.mark.parametrize("transformer", [StandardScaler(), MinMaxScaler()], ids=str)
+def test_validation_targets_that_a_transformer_of_y_does_not_see(transformer):
+    X, y = load_diabetes(return_X_y=True)
+    X = 20 * X
+    rows, val = slice(0, 300), slice(300, None)
+    model = TransformedTargetRegressor(MLPRegressor(**SHORT), transformer=transformer)
+    (message,) = said(model, X[rows], y[rows], X_val=X[val], y_val=y[val])
+    assert re.match(r"y_val is not on the scale of y: its mean is about \de\+02 standard", message)
+    assert "so fit the transformer to y yourself" in message
+    assert said(model, X[rows], y[rows], X_val=X[val], y_val=y[val]) == []  # said already
+    transformer.fit(y[rows, None])
+    y = transformer.transform(y[:, None])[:, 0]
+    assert said(MLPRegressor(**SHORT), X[rows], y[rows], X_val=X[val], y_val=y[val]) == []
+
+
+OTHER_TARGETS = {
+    "mean": (lambda z: z + 5, "its mean is about 5e+00 standard deviations of y from that of y"),
+    "wider": (lambda z: 10 * z, "its standard deviation is about 1e+01, that of y about 1e+00"),
+    "narrower": (lambda z: z / 20, "its standard deviation is about 5e-02, that of y about 1e+00"),
+    "huge": (lambda z: 1e200 * z, "standard deviation"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_TARGETS)
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_validation_targets_of_another_scale(kind, n_outputs):
+    """A single target of several is enough."""
+    change, words = OTHER_TARGETS[kind]
+    y = np.random.default_rng(0).standard_normal((400, n_outputs))
+    y_val = y[:100].copy()
+    y_val[:, -1] = change(y_val[:, -1])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        advice.warn_other_target_scale(y, y_val)
+    (message,) = (str(w.message) for w in caught)
+    assert message.startswith("y_val is not on the scale of y: ") and words in message
+
+
+def series(n):
+    return np.cumsum(np.random.default_rng(n).standard_normal(n))
+
+
+SAME_SCALE = {
+    "a sample": (series(300), np.array([0.0])),
+    "a constant": (np.full(50, 3.0), np.arange(9.0)),
+    "an outlier": (series(300), np.r_[series(300)[:20], 1e6]),
+    "the end of a trend": (np.arange(400) - 200.0, np.arange(200, 220.0)),
+    "the end of a standardised trend": (np.linspace(-1.73, 1.73, 400), np.linspace(1.73, 1.8, 20)),
+    "heavy tails": tuple(np.exp(2 * np.random.default_rng(0).standard_normal((2, 200)))),
+    "mostly zeros": (np.r_[np.zeros(90), series(10)], np.zeros(30)),
+}
+
+
+@pytest.mark.parametrize("kind", SAME_SCALE)
+def test_validation_targets_that_may_be_as_they_are(kind):
+    y, y_val = SAME_SCALE[kind]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        advice.warn_other_target_scale(y[:, None], y_val[:, None])
+
+
+def test_classes_have_no_scale():
+    X, y = make_problem("multiclass", n_samples=200)
+    held_out = {"X_val": X[150:], "y_val": np.full(50, 3)}
+    assert said(MLPClassifier(**SHORT), X[:150], y[:150], **held_out) == []
 
 
 def test_images_are_divided():

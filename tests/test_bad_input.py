@@ -17,6 +17,8 @@ from common import (
     predictions,
     scikit_learn_twin,
 )
+from fastnn import MLPRegressor
+from fastnn.exceptions import AdviceWarning
 
 PARAMS = dict(hidden_layer_sizes=(5,), batch_size=16, max_iter=4, random_state=0)
 N_SAMPLES, N_FEATURES = 40, 7
@@ -420,12 +422,19 @@ def test_number_of_outputs_cannot_change(problem, other, warm_start):
 
 
 @fit_methods
-def test_poisson_wants_non_negative_targets(method):
-    """scikit-learn trains on and makes NaN of it."""
+def test_targets_outside_the_domain_of_a_loss(method):
+    """scikit-learn's poisson loss takes them, and ours says what becomes of it; gamma is ours."""
     X, y = make_data("poisson")
     ours = estimator_for("poisson", **PARAMS).fit(X, y)
-    with left_as_it_was(ours, X, y), pytest.raises(ValueError, match="poisson.*y >= 0"):
+    with pytest.warns(AdviceWarning, match="y has negative values, the smallest is -1.0, and for"):
         getattr(ours, method)(X, with_value(y, -1.0))
+    assert np.isnan(ours.loss_)
+    ours = MLPRegressor("gamma", **PARAMS).fit(X, y + 1)
+    with (
+        left_as_it_was(ours, X, y + 1),
+        pytest.raises(ValueError, match="'gamma': it requires y >"),
+    ):
+        getattr(ours, method)(X, with_value(y, 0.0))
 
 
 @both_kinds

@@ -155,15 +155,16 @@ def test_warm_start(params):
 
 
 def test_a_warm_start_that_finds_nothing_better():
-    """The best weights stay here; scikit-learn's are the last, under the same best score."""
+    """It ends with the last weights, under the same best score, on both sides."""
     X, y = load_iris(return_X_y=True)
     params = {"early_stopping": True, "learning_rate_init": 0.1, "random_state": 2}
     theirs = sk.MLPClassifier(8, warm_start=True, **params).fit(X, y)
     ours = fastnn.MLPClassifier.from_sklearn(theirs)
+    back = ours.to_sklearn()
     best, score = theirs.coefs_[0].copy(), theirs.best_validation_score_
-    for model in (theirs, ours):
+    for model in (theirs, ours, back):
         assert model.fit(X, y).best_validation_score_ == score
-    np.testing.assert_array_equal(ours.coefs_[0], best)
+        assert_same_weights(model, theirs)
     assert np.abs(theirs.coefs_[0] - best).max() > 1e-4
 
 
@@ -453,21 +454,33 @@ def test_unfitted_with_what_scikit_learn_does_not_have():
 
 
 @pytest.mark.parametrize(
-    ("params", "ignored", "instead"),
+    "params",
     [
-        ({"learning_rate": "adaptive"}, "learning_rate='adaptive'", "'constant'"),
-        ({"solver": "lbfgs", "early_stopping": True}, "early_stopping=True", "False"),
+        {"learning_rate": "adaptive"},
+        {"learning_rate": "invscaling", "power_t": 2.0},
+        {"solver": "lbfgs", "early_stopping": True},
     ],
+    ids=str,
 )
-def test_parameters_that_scikit_learn_ignores_with_a_solver(params, ignored, instead):
+def test_parameters_without_effect_stay_as_they_are(params):
     ours, X, y = fitted("regression", **params)
-    with pytest.warns(UserWarning, match=rf"does not have {ignored} \(now {instead}\)"):
-        ours.to_sklearn()
     theirs = scikit_learn_twin(ours).fit(X, y)
-    with pytest.warns(UserWarning, match=f"{ignored} has no effect with.*now {instead}") as caught:
-        again = fastnn.MLPRegressor.from_sklearn(theirs)
-    assert [warning.filename for warning in caught] == [__file__]
-    assert_same_weights(again.fit(X, y), theirs, 1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        there, here = ours.to_sklearn(), fastnn.MLPRegressor.from_sklearn(theirs)
+    assert here.get_params() == ours.get_params()
+    assert there.get_params() == theirs.get_params()
+    assert_same_weights(ours, theirs, 1e-6)
+    if ours.solver == "adam":
+        assert_same_weights(ours.partial_fit(X, y), there.partial_fit(X, y))
+        assert_same_weights(here.partial_fit(X, y), theirs.partial_fit(X, y))
+
+
+@pytest.mark.parametrize("solver", ["adamw", "nadam"])
+def test_a_schedule_goes_with_the_solver_that_has_it(solver):
+    ours, _, _ = fitted("regression", solver=solver, learning_rate="adaptive")
+    with pytest.warns(UserWarning, match=r"\(now 'adam'\), learning_rate='adaptive' \(now 'const"):
+        ours.to_sklearn()
 
 
 WRONG_MODELS = [

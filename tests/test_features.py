@@ -294,12 +294,22 @@ def test_partial_fit_moves_along_the_schedule():
     assert parts.learning_rate_curve_ == whole.learning_rate_curve_
 
 
-def test_adaptive_with_adam():
+@pytest.mark.parametrize("solver", ["adamw", "nadam"])
+def test_schedules_of_epochs_with_our_own_solvers(solver):
     X, y = make_problem("binary", n_samples=64)
-    model = MLPClassifier(
-        **SMALL | {"max_iter": 40}, learning_rate="adaptive", tol=10.0, n_iter_no_change=3
-    ).fit(X, y)
+    settings = SMALL | {"max_iter": 40, "solver": solver, "tol": 10.0, "n_iter_no_change": 3}
+    model = MLPClassifier(**settings, learning_rate="adaptive").fit(X, y)
     np.testing.assert_allclose(np.unique(model.learning_rate_curve_)[-3:], [4e-5, 2e-4, 1e-3])
+    model = MLPClassifier(**settings, learning_rate="invscaling").fit(X, y)
+    np.testing.assert_allclose(model.learning_rate_curve_[1], 1e-3 / np.sqrt(65))
+
+
+def test_warmup_counts_with_adam_whatever_the_schedule():
+    X, y = make_problem("binary", n_samples=64)
+    settings = SMALL | {"max_iter": 8, "warmup_fraction": 0.5}
+    warm = MLPClassifier(**settings).fit(X, y)
+    assert warm.learning_rate_curve_[0] < warm.learning_rate_curve_[-1] == 1e-3
+    assert_same_model(warm, MLPClassifier(**settings, learning_rate="invscaling").fit(X, y), X)
 
 
 # ---- dropout ---------------------------------------------------------------------------

@@ -1,12 +1,15 @@
 """Trainings that go on from an earlier one, where what validates them or ends them changes."""
 
+import pickle
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
-from common import assert_same_model, make_problem
+from common import assert_same_model, fitted_attributes, make_problem
 from fastnn import MLPClassifier, MLPRegressor
+from fastnn.exceptions import AdviceWarning
 
 SMALL = dict(hidden_layer_sizes=(8,), random_state=0)
 
@@ -125,21 +128,32 @@ def test_interrupted_in_validation(solver):
     assert_array_equal(model.predict(X), calls[2].predict(X))
 
 
-def test_interrupted_before_the_first_score():
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("how", ["unfitted", "fit", "warm_start", "partial_fit"])
+def test_interrupted_before_the_first_score(how, solver):
+    """The estimator is as it was, also where it was not fitted."""
+    if (how, solver) == ("partial_fit", "lbfgs"):
+        return
     X, y, held_out = split("binary")
-    model = MLPClassifier(**SMALL, learning_rate_init=0.05)
-    for _ in range(30):
+    model = MLPClassifier(**SMALL, solver=solver, warm_start=how == "warm_start", max_iter=5)
+    if how == "partial_fit":
         model.partial_fit(X, y, classes=[0, 1], **held_out)
-    before, epoch = model.coefs_[0].copy(), model.best_epoch_
-    assert epoch < 30
+    elif how != "unfitted":
+        model.fit(X, y, **held_out)
+    before = pickle.loads(pickle.dumps(model))
+    method = "partial_fit" if how == "partial_fit" else "fit"
+    with pytest.raises(KeyboardInterrupt):
+        getattr(model.set_params(scoring=interrupt), method)(X, y, **held_out)
+    model.set_params(scoring=None)
+    assert vars(model).keys() == vars(before).keys()
+    np.testing.assert_equal(fitted_attributes(model), fitted_attributes(before))
+    for estimator in (model, before):
+        getattr(estimator, method)(X, y, **held_out)
+    assert_same_model(model, before, X)
 
-    def interrupt(model, X, y):
-        raise KeyboardInterrupt
 
-    with pytest.warns(UserWarning, match="interrupted"):
-        model.set_params(scoring=interrupt).partial_fit(X, y, **held_out)
-    assert_array_equal(model.coefs_[0], before)
-    assert model.best_epoch_ == epoch
+def interrupt(model, X, y):
+    raise KeyboardInterrupt
 
 
 def test_an_average_begins_anew_from_the_best():
@@ -179,16 +193,45 @@ def test_lbfgs_ends_what_early_stopping_ended():
     assert model.t_ == seen + len(y)
 
 
+def never(model, X, y):
+    return np.nan
+
+
+UNDEFINED = {
+    "one sample": lambda X, y: ({"X_val": X[:1], "y_val": y[:1]}, None),
+    "overflow": lambda X, y: ({"X_val": X[:9] * 1e200, "y_val": y[:9]}, None),
+    "infinite loss": lambda X, y: ({"X_val": X[:9] * 1e200, "y_val": y[:9]}, "loss"),
+    "NaN": lambda X, y: ({"X_val": X[:9], "y_val": y[:9]}, never),
+}
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_a_score_that_is_never_defined(early_stopping):
+@pytest.mark.parametrize("kind", UNDEFINED)
+def test_a_score_that_is_never_defined(kind, early_stopping, solver):
+    """The model is that of the last epoch, not one that is not trained, and a warning says so."""
     X, y, _ = split("regression")
-    held_out = {"X_val": X[:1], "y_val": y[:1]}
-    model = MLPRegressor(**SMALL, early_stopping=early_stopping, max_iter=30)
-    with pytest.warns(UserWarning, match="score of the validation set was never a number, so the"):
+    held_out, scoring = UNDEFINED[kind](X, y)
+    settings = SMALL | dict(solver=solver, max_iter=20)
+    model = MLPRegressor(**settings, early_stopping=early_stopping, scoring=scoring)
+    with pytest.warns(AdviceWarning, match="never a finite number, so the model keeps the last we"):
         model.fit(X, y, **held_out)
-    plain = MLPRegressor(**SMALL, max_iter=model.n_iter_).fit(X, y)
+    plain = MLPRegressor(**settings | {"max_iter": model.n_iter_}).fit(X, y)
     assert_same_model(model, plain, X)
     assert model.best_epoch_ is None and model.best_validation_score_ == -np.inf
+
+
+def test_a_scorer_that_is_never_defined_on_rows_that_are_set_aside():
+    X, y, _ = split("regression")
+    model = MLPRegressor(**SMALL, early_stopping=True, max_iter=20, scoring=never)
+    with pytest.warns(AdviceWarning, match="so the model keeps the last weights"):
+        model.fit(X, y)
+    plain = MLPRegressor(**SMALL, early_stopping=True, max_iter=20, scoring=latest).fit(X, y)
+    assert_same_model(model, plain, X)
+
+
+def latest(model, X, y):
+    return model.t_
 
 
 def test_one_epoch_that_was_asked_for_is_not_cut():
@@ -213,17 +256,27 @@ def test_weights_that_are_none_in_float32(weight):
         model.partial_fit(X, y, np.full(len(y), weight))
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_all_weight_is_held_out(solver):
+def test_all_weight_is_on_one_side_of_the_split():
+    """An error either way, which says on which."""
     X, y, _ = split("binary")
-    model = MLPClassifier(**SMALL, solver=solver, early_stopping=True)
-    outcomes = []
+    model = MLPClassifier(**SMALL, early_stopping=True, max_iter=1)
+    messages = []
     for i in range(len(y)):
         weight = np.zeros(len(y))
         weight[i] = 1
-        try:
-            model.set_params(max_iter=1).fit(X, y, weight)
-        except ValueError as error:
-            outcomes.append(str(error))
-            break
-    assert "All samples with weight are among those set aside for validation" in outcomes[0]
+        with pytest.raises(ValueError, match="must contain at least one non-zero number") as caught:
+            model.fit(X, y, weight)
+        messages.append(str(caught.value))
+    assert sum("with weight are among those set aside" in message for message in messages) == 10
+    assert sum("that are set aside for validation have" in message for message in messages) == 90
+
+
+def test_class_weights_leave_none_to_train_on():
+    """All samples of the one class that has a weight are set aside."""
+    X, _, _ = split("multiclass")
+    y = np.zeros(len(X), dtype=int)
+    y[1:] = 1 + np.arange(len(X) - 1) % 2
+    model = MLPClassifier(**SMALL, early_stopping=True, validation_fraction=0.9, max_iter=1)
+    model.set_params(class_weight={0: 1.0, 1: 0.0, 2: 0.0}, random_state=3)
+    with pytest.raises(ValueError, match="with weight are among those set aside"):
+        model.fit(X, y)

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a fit early, with a warning and a model that can be used."""
+"""Ctrl-C ends a fit with a warning and a usable model; in its first epoch, as if never begun."""
 
 import json
 
@@ -23,8 +23,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     # Everything is compiled before the clock runs.
     model.fit(X[:2000], y[:2000]).predict(X[:2000])
+model.set_params(tol=0.0)
 if model.solver != "lbfgs":
-    model.set_params(tol=0.0, n_iter_no_change=10**9)
+    model.set_params(n_iter_no_change=10**9)
 model.set_params(max_iter=100_000)
 
 sent = []
@@ -100,14 +101,60 @@ def test_interrupted_fit(params):
 @pytest.mark.parametrize("estimator", ["MLPClassifier", "MLPRegressor"])
 def test_interrupted_lbfgs(estimator):
     """The model is that of the last whole iteration."""
-    report = interrupted_fit(estimator, solver="lbfgs", delay=0.4)
-    assert report["trained"] == (report["n_iter"] > 0)
+    report = interrupted_fit(estimator, solver="lbfgs")
+    assert report["trained"] and report["n_losses"] == report["n_iter"] > 0
+
+
+# Interrupts a first fit, a refit and a partial_fit in their first epoch; says what is left of each.
+INTERRUPT_THE_FIRST_EPOCH = """
+import json, os, signal, sys, threading, time, warnings
+import numpy as np
+import fastnn
+
+params = json.loads(sys.argv[1])
+warnings.simplefilter("ignore")
+rng = np.random.default_rng(0)
+X = rng.standard_normal((300_000, 200))
+y = (X[:, :50].sum(axis=1) > 0).astype(int)
+model = fastnn.MLPClassifier(hidden_layer_sizes=(256, 128), random_state=0, n_jobs=1, **params)
+# Everything is compiled before the clock runs.
+fastnn.MLPClassifier(**model.get_params()).set_params(max_iter=1).fit(X[:2000], y[:2000])
+# By name, as it may not have the method.
+report = []
+for method in ("fit", "fit", "partial_fit"):
+    if method == "partial_fit":
+        model.set_params(early_stopping=False)
+    if not hasattr(model, method):
+        continue
+    before = {name: value for name, value in vars(model).items()}
+    threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    begin = time.perf_counter()
+    try:
+        getattr(model, method)(X, y)
+        raised = False
+    except KeyboardInterrupt:
+        raised = True
+    seconds = time.perf_counter() - begin
+    same = vars(model).keys() == before.keys() and all(
+        value is before[name] for name, value in vars(model).items()
+    )
+    report.append([method, hasattr(model, "coefs_"), raised, same, seconds])
+    if method == "fit" and not hasattr(model, "coefs_"):
+        model.set_params(max_iter=1).fit(X[:2000], y[:2000]).set_params(max_iter=50)
+print(json.dumps(report))
+"""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("params", [dict(batch_size=1), dict(solver="lbfgs")], ids=str)
-def test_interrupted_first_iteration(params):
+@pytest.mark.parametrize(
+    "params",
+    [dict(batch_size=1), dict(batch_size=1, early_stopping=True), dict(solver="lbfgs")],
+    ids=str,
+)
+def test_interrupted_before_the_first_epoch_is_done(params):
     """Neither the end of an epoch nor that of a gradient over all samples is waited for."""
-    report = interrupted_fit(n_jobs=1, n_samples=300_000, **params)
-    assert report["n_iter"] == 0
-    assert report["trained"] == ("batch_size" in params)
+    report = run_python(INTERRUPT_THE_FIRST_EPOCH, json.dumps(params))
+    assert [was_fitted for _, was_fitted, *_ in report] == [False] + [True] * (len(report) - 1)
+    for method, _, raised, is_as_it_was, seconds in report:
+        print(f"{method} raised after {seconds:.2f} s")
+        assert raised and is_as_it_was

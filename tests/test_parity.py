@@ -210,6 +210,10 @@ def test_lbfgs_first_iterations(activation, problem):
         dict(early_stopping=True, n_iter_no_change=2, tol=0.01),
         dict(early_stopping=True, solver="sgd", learning_rate="adaptive", n_iter_no_change=2),
         dict(early_stopping=True, shuffle=False, batch_size=7),
+        # adam has no schedule.
+        dict(learning_rate="invscaling", power_t=2.0),
+        dict(learning_rate="adaptive", tol=0.02, n_iter_no_change=3),
+        dict(learning_rate="adaptive", early_stopping=True, n_iter_no_change=2),
     ],
     ids=lambda params: ",".join(f"{k}={v}" for k, v in params.items())[:60],
 )
@@ -253,6 +257,161 @@ def test_warm_start(solver, problem):
             assert_parity(ours, theirs, X)
         assert_same_network(ours, theirs)
         assert_same_attributes(ours, theirs)
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("problem", ["multiclass", "regression"])
+def test_lbfgs_ignores_early_stopping(problem, warm_start):
+    """Nothing is split off, and no draw is made for it."""
+    X, y = make_problem(problem)
+    params = {**LBFGS, "hidden_layer_sizes": (9, 5), "alpha": 0.01, "max_iter": 8}
+    params |= dict(early_stopping=True, n_iter_no_change=1, warm_start=warm_start)
+    ours = estimator_for(problem, **params).set_params(random_state=np.random.RandomState(3))
+    ours, theirs = fit_both(ours, X, y)
+    for _ in range(2):
+        assert_allclose(ours.loss_, theirs.loss_, rtol=1e-9)
+        assert_same_network(ours, theirs)
+        assert_same_attributes(ours, theirs)
+        assert ours.validation_scores_ is ours.best_validation_score_ is ours.best_epoch_ is None
+        assert ours.best_loss_ == ours.loss_curve_[-1]
+        ours.fit(X, y)
+        theirs.fit(X, y)
+
+
+def calls_with_early_stopping(problem, n_calls, **params):
+    """Warm-started fits; after each that both agree. Returns whether it found better weights."""
+    X, y = make_problem(problem, n_samples=120)
+    ours = estimator_for(
+        problem, **NETWORK, early_stopping=True, validation_fraction=0.3, warm_start=True, **params
+    )
+    theirs = scikit_learn_twin(ours)
+    found, best = [], -np.inf
+    for _ in range(n_calls):
+        ours.fit(X, y)
+        theirs.fit(X, y)
+        assert_same_network(ours, theirs, atol=1e-9)
+        assert_allclose(ours.validation_scores_, theirs.validation_scores_, rtol=1e-9)
+        assert_same_attributes(ours, theirs, rtol=1e-9)
+        assert ours._no_improvement_count == theirs._no_improvement_count
+        best_epoch = np.argmax(theirs.validation_scores_) + 1
+        assert ours.best_epoch_ == best_epoch
+        found.append(theirs.best_validation_score_ > best)
+        best = theirs.best_validation_score_
+    return found
+
+
+@pytest.mark.parametrize("max_iter", [1, 3])
+@pytest.mark.parametrize(
+    "params",
+    [
+        dict(learning_rate_init=1e-4),
+        dict(learning_rate_init=1e-3),
+        dict(learning_rate_init=1e-2),
+        dict(learning_rate_init=0.05, n_iter_no_change=1),
+        dict(solver="sgd", learning_rate_init=0.05),
+        dict(solver="sgd", learning_rate_init=0.1, learning_rate="invscaling"),
+        dict(
+            solver="sgd", learning_rate_init=0.1, learning_rate="adaptive", n_iter_no_change=1,
+            tol=0.1,
+        ),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
+def test_warm_start_with_early_stopping(problem, params, max_iter):
+    """A call that finds nothing better ends with its last weights, the next goes on from these."""
+    calls_with_early_stopping(problem, 8, max_iter=max_iter, **params)
+
+
+@pytest.mark.parametrize(
+    ("problem", "rate"), [("binary", 0.005), ("multiclass", 0.01), ("regression", 0.02)]
+)
+def test_warm_started_calls_find_better_weights_after_some_that_do_not(problem, rate):
+    found = calls_with_early_stopping(problem, 8, max_iter=1, learning_rate_init=rate)
+    assert found.index(False) < len(found) - 1 - found[::-1].index(True)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@needs_sklearn("1.7")
+def test_warm_start_of_another_activation(solver):
+    """The best loss of all calls counts, whatever the network."""
+    X, y = make_problem("regression")
+    params = {**NETWORK, "solver": solver, "max_iter": 20, "tol": 0.05, "n_iter_no_change": 3}
+    ours, theirs = fit_both(estimator_for("regression", warm_start=True, **params), X, y)
+    for activation in ("tanh", "relu"):
+        for estimator in (ours, theirs):
+            estimator.set_params(activation=activation).fit(X, y)
+        assert_parity(ours, theirs, X)
+        assert_same_attributes(ours, theirs)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_warm_start_after_one_by_lbfgs(solver, early_stopping):
+    """The iterations of lbfgs are no epochs that later ones have to beat."""
+    X, y = make_problem("regression", n_samples=120)
+    params = {**NETWORK, "solver": solver, "max_iter": 20, "tol": 1e-3, "n_iter_no_change": 2}
+    ours = estimator_for("regression", early_stopping=early_stopping, warm_start=True, **params)
+    ours, theirs = fit_both(ours, X, y)
+    for name, max_iter in (("lbfgs", 5), (solver, 20)):
+        for estimator in (ours, theirs):
+            estimator.set_params(solver=name, max_iter=max_iter).fit(X, y)
+        assert_same_network(ours, theirs)
+        assert ours.n_iter_ == theirs.n_iter_
+        assert ours._no_improvement_count == theirs._no_improvement_count
+        assert_equal_or_close(ours.best_loss_, theirs.best_loss_)
+        assert_equal_or_close(ours.best_validation_score_, theirs.best_validation_score_)
+    if early_stopping:
+        assert len(ours.validation_scores_) == len(ours.loss_curve_)
+        scores = np.array(ours.validation_scores_)
+        assert_allclose(scores[np.isfinite(scores)], theirs.validation_scores_, rtol=1e-6)
+
+
+def assert_equal_or_close(actual, expected):
+    if expected is None:
+        assert actual is None
+    else:
+        assert_allclose(actual, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@needs_sklearn("1.7")
+def test_negative_targets_of_a_poisson_loss(solver, early_stopping):
+    """The loss is NaN, its gradient is not, and such an epoch is none without improvement."""
+    X, y = make_problem("poisson")
+    y[7] = -0.5
+    params = {**NETWORK, "solver": solver, "learning_rate_init": 0.005, "max_iter": 20}
+    params |= dict(early_stopping=early_stopping, tol=0.1, n_iter_no_change=2)
+    ours, theirs = fit_both(estimator_for("poisson", **params), X, y)
+    assert np.isnan(theirs.loss_)
+    assert_same_network(ours, theirs)
+    assert_same_attributes(ours, theirs)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_scores_that_are_all_NaN(solver):
+    """R² of targets whose squares overflow is NaN; scikit-learn keeps what training began with."""
+    X, y = make_problem("regression")
+    ours = estimator_for("regression", early_stopping=True, max_iter=5, solver=solver, **NETWORK)
+    with np.errstate(all="ignore"):
+        ours, theirs = fit_both(ours, X, y * 1e170)
+    assert_same_network(ours, theirs)
+    if solver == "adam":
+        assert np.isnan(theirs.validation_scores_).all() and theirs.n_iter_ == 5
+        assert_same_attributes(ours, theirs)
+
+
+@pytest.mark.parametrize("learning_rate", ["invscaling", "adaptive"])
+def test_adam_has_no_schedule_in_partial_fit(learning_rate):
+    X, y = make_problem("multiclass")
+    ours = estimator_for("multiclass", learning_rate=learning_rate, power_t=2.0, **NETWORK)
+    theirs = scikit_learn_twin(ours)
+    for _ in range(4):
+        ours.partial_fit(X, y, classes=np.arange(4))
+        theirs.partial_fit(X, y, classes=np.arange(4))
+    assert_parity(ours, theirs, X)
+    assert_allclose(ours._optimizer.learning_rate, theirs._optimizer.learning_rate)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -393,6 +552,10 @@ def messages(estimator, *args, **kwargs):
         dict(max_iter=2),
         dict(max_iter=2, batch_size=500),
         dict(max_iter=500, tol=0.5, n_iter_no_change=1),
+        # Patience ends in the very last epoch, and in the one after it.
+        dict(max_iter=3, tol=1e9, n_iter_no_change=1),
+        dict(max_iter=2, tol=1e9, n_iter_no_change=1),
+        dict(max_iter=4, tol=1e9, n_iter_no_change=1, early_stopping=True),
         # Before 1.7 it warns in other words, and SciPy of the options that it is given.
         pytest.param(dict(solver="lbfgs", max_iter=2, random_state=0), marks=needs_sklearn("1.7")),
         pytest.param(dict(solver="lbfgs", max_fun=3, random_state=0), marks=needs_sklearn("1.7")),

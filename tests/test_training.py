@@ -60,10 +60,10 @@ def scripted_fit(losses, scores=None, **settings):
     watch = Watch(
         max_epochs=0,
         n_samples=5,
-        # Where the score is NaN, so is the loss: the outputs overflowed.
-        evaluate=None if scores is None else lambda params: ((score := next(script)), 0 * score),
+        evaluate=None if scores is None else lambda params: (next(script), 0.0),
         early_stopping=scores is not None,
-        **{"progress": Progress()}
+        keeps_start=settings.pop("keeps_start", False),
+        **{"progress": Progress(best_params=None if scores is None else params.copy())}
         | {name: settings.pop(name) for name in names if name in settings},
     )
     fit = StochasticFit(
@@ -163,24 +163,48 @@ def test_verbose_lines(verbose, capsys):
     ],
 )
 def test_weights_of_the_best_score_are_restored(scores, best_epoch):
-    fit, _ = scripted_fit([1.0] * 5, scores)
+    fit, _ = scripted_fit([1.0] * 5, scores, keeps_start=True)
     run(fit, 5)
     assert fit.params[0] == best_epoch
     assert_array_equal(fit.watch.progress.scores, scores)
 
 
-@pytest.mark.parametrize("first", [0.7, -np.inf])
-def test_nan_scores_count_as_no_improvement(first):
-    fit, _ = scripted_fit([1.0] * 9, [first] + [np.nan] * 8, n_iter_no_change=3)
+@pytest.mark.parametrize("scores", [[np.nan] * 5, [-np.inf] * 5, [-np.inf, np.nan] * 2 + [-np.inf]])
+def test_without_a_score_that_is_a_number_the_weights_are_the_last(scores):
+    fit, _ = scripted_fit([1.0] * 5, scores)
+    run(fit, 5)
+    assert fit.params[0] == 5 and fit.watch.is_undefined
+    diverging, _ = scripted_fit([1.0, np.nan], scores)
+    assert run(diverging, 5) == "diverged"
+    assert_array_equal(diverging.params, [0.0, 0.0])
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_NaN_is_no_epoch_without_improvement(early_stopping):
+    values = [0.5, 0.5, 0.5, np.nan, 0.5, 0.5, 0.5, 0.5, 0.5]
+    fit, trainer = scripted_fit(values, values if early_stopping else None, n_iter_no_change=3)
+    # Not to the fit's own, which stay sound.
+    trainer.params = np.zeros(2)
     assert run(fit, 9) == "converged"
-    assert len(fit.watch.progress.scores) == 5
+    assert len(fit.watch.progress.losses) == 8
 
 
-def test_earlier_best_survives_worse_run():
-    """After a warm start, the weights of an earlier best score are kept if none is better."""
-    fit, _ = scripted_fit([1.0] * 3, [0.2, 0.1, np.nan], progress=Progress(best_score=0.9))
+@pytest.mark.parametrize(("best_score", "expected"), [(0.9, 3), (0.15, 1)])
+def test_a_run_without_weights_to_improve_on_ends_with_its_last(best_score, expected):
+    """As scikit-learn's warm starts do, where no epoch beats the best score of earlier runs."""
+    progress = Progress(best_score=best_score)
+    fit, _ = scripted_fit([1.0] * 3, [0.2, 0.1, np.nan], progress=progress)
     run(fit, 3)
-    assert fit.params[0] == 0 and fit.watch.progress.best_score == 0.9
+    assert fit.params[0] == expected and progress.best_score == max(best_score, 0.2)
+
+
+def test_the_start_sets_the_mark_where_there_is_none():
+    progress = Progress(best_score=None, best_params=np.array([7.0, 7.0]), n_before=4)
+    fit, _ = scripted_fit([1.0] * 2, [0.9, 0.2, 0.1], progress=progress)
+    run(fit, 2)
+    assert_array_equal(fit.params, [7.0, 7.0])
+    assert_array_equal(fit.last, [2.0, 0.0])
+    assert progress.best_score == 0.9 and progress.best_epoch == 4
 
 
 def test_diverged_training_ends_at_once():
@@ -202,27 +226,30 @@ def test_infinite_loss_with_finite_weights_goes_on():
 
 
 @pytest.mark.parametrize(
-    ("n_epochs", "scores", "expected"),
-    [(2, None, 2), (0, None, 0), (3, [0.1, 0.9, 0.5], 2), (0, [], 0)],
+    ("n_epochs", "scores", "expected"), [(2, None, 2), (3, [0.1, 0.9, 0.5], 2)]
 )
 def test_interrupted(n_epochs, scores, expected):
     fit, _ = scripted_fit([1.0] * n_epochs + [KeyboardInterrupt()], scores)
-    fit.params[1] = 7.0
     assert run(fit, 9) == "interrupted"
-    assert_array_equal(fit.params, [expected, 7.0])
+    assert_array_equal(fit.params, [expected, 0.0])
 
 
-def test_interrupted_inside_the_first_epoch_keeps_what_it_learned():
-    """Before there is a validation score, the weights are those reached so far."""
-    fit, trainer = scripted_fit([], [])
+@pytest.mark.parametrize("scores", [None, []])
+def test_interrupted_before_the_first_epoch_is_done(scores):
+    fit, _ = scripted_fit([KeyboardInterrupt()], scores)
+    with pytest.raises(KeyboardInterrupt):
+        run(fit, 9)
 
-    def learn_and_raise(order, rates, deadline):
-        fit.params[0] = 0.5
+
+def test_interrupted_in_the_first_validation():
+    fit, _ = scripted_fit([1.0, 1.0], [])
+
+    def interrupt(params):
         raise KeyboardInterrupt
 
-    trainer.train_epoch = learn_and_raise
-    assert run(fit, 9) == "interrupted"
-    assert fit.params[0] == 0.5
+    fit.watch.evaluate = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        run(fit, 9)
 
 
 def test_interrupted_while_compiling():
@@ -232,9 +259,10 @@ def test_interrupted_while_compiling():
         raise KeyboardInterrupt
 
     fit.make_trainer = compile_and_raise
-    assert run(fit, 9) == "interrupted"
-    result, _ = minimize(compile_and_raise, np.ones(2), tol=0.1, max_iter=5, max_fun=5)
-    assert result.outcome == "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        run(fit, 9)
+    with pytest.raises(KeyboardInterrupt):
+        minimize(compile_and_raise, np.ones(2), tol=0.1, max_iter=5, max_fun=5)
 
 
 def test_other_exceptions_pass_through():
@@ -342,15 +370,26 @@ def test_lbfgs_interrupted_is_at_the_last_iteration(n_calls):
         return rosenbrock(x)
 
     start = np.full(4, -1.0)
-    result, watch = minimize(lambda: interrupted, start, tol=1e-8, max_iter=99, max_fun=99)
-    assert result.outcome == "interrupted"
-    n_iter = len(watch.progress.losses)
+    limits = dict(tol=1e-8, max_iter=99, max_fun=99)
     if n_calls < 2:
-        assert_array_equal(result.params, start)
-        assert n_iter == 0
-    else:
-        assert 0 < n_iter < n_calls
-        assert result.loss == rosen(result.params) == min(values)
+        # No iteration is done.
+        with pytest.raises(KeyboardInterrupt):
+            minimize(lambda: interrupted, start, **limits)
+        return
+    result, watch = minimize(lambda: interrupted, start, **limits)
+    assert result.outcome == "interrupted"
+    assert 0 < len(watch.progress.losses) < n_calls
+    assert result.loss == rosen(result.params) == min(values)
+
+
+def test_lbfgs_does_an_iteration_however_little_time_there_is():
+    start = np.full(4, -1.0)
+    result, watch = minimize(
+        lambda: rosenbrock, start, tol=1e-8, max_iter=99, max_fun=99, max_time=1e-9
+    )
+    assert result.outcome == "max_time"
+    assert len(watch.progress.losses) == 1
+    assert result.loss == rosen(result.params) < rosen(start)
 
 
 RECORDED = json.loads((Path(__file__).parent / "recordings" / "schedules.json").read_text())

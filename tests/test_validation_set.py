@@ -12,19 +12,22 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, make_scorer, mean_absolute_error
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from common import (
     CLASSIFICATION,
     PROBLEMS,
+    assert_raises_as_scikit_learn,
     assert_same_model,
     estimator_for,
     fitted_attributes,
     left_as_it_was,
     make_problem,
+    needs_sklearn,
     sample_weights,
+    scikit_learn_twin,
 )
 from fastnn import MLPClassifier, MLPRegressor
 from reference import loss_of_rows, targets_of
@@ -101,22 +104,17 @@ def test_early_stopping_by_a_validation_set(solver):
 
 
 @pytest.mark.parametrize("problem", ["multiclass", "regression"])
-def test_lbfgs_splits_off_what_the_others_do(problem):
+def test_lbfgs_splits_nothing_off(problem):
+    """Without a validation set of the user's it ignores early stopping, as scikit-learn's does."""
     X, y = make_problem(problem, n_samples=120)
-    settings = dict(solver="lbfgs", early_stopping=True, random_state=3, max_iter=40, tol=1e-6)
-    model = estimator_for(problem, **settings).fit(X, y)
-    other = estimator_for(problem, **settings | {"solver": "adam", "max_iter": 1}).fit(X, y)
-    strata = None
-    random_state = np.random.RandomState(3)
-    network, _ = other._fitted_network()
-    network.initialize(random_state, np.float64)
-    train, held_out = train_test_split(
-        np.arange(120), stratify=strata, test_size=0.1, random_state=random_state
-    )
-    alone = estimator_for(problem, **settings | {"early_stopping": True})
-    alone.fit(X[train], y[train], X_val=X[held_out], y_val=y[held_out])
-    assert_allclose(model.validation_scores_, alone.validation_scores_, rtol=1e-6)
-    assert_allclose(model.loss_curve_, alone.loss_curve_, rtol=1e-6)
+    settings = dict(solver="lbfgs", random_state=3, max_iter=40)
+    model = estimator_for(problem, **settings, early_stopping=True, scoring="loss")
+    with pytest.warns(UserWarning, match="early_stopping=True is only used with .* scoring='loss'"):
+        model.fit(X, y)
+    plain = estimator_for(problem, **settings).fit(X, y)
+    assert_same_model(model, plain, X)
+    assert model.loss_curve_ == plain.loss_curve_ and model.best_loss_ == plain.best_loss_
+    assert model.validation_scores_ is model.validation_loss_curve_ is model.best_epoch_ is None
 
 
 def test_without_early_stopping_the_training_loss_decides():
@@ -266,15 +264,58 @@ def test_partial_fit_without_a_validation_set():
         model.partial_fit(X, y)
 
 
-def test_warm_start_goes_on_from_the_best():
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_warm_start_has_the_best_weights_and_goes_on_from_the_last(solver, early_stopping):
+    """Of two such models one has no validation set: where it is, the other trains on from."""
     X, X_val, y, y_val = split("multiclass")
     held_out = {"X_val": X_val, "y_val": y_val}
-    model = MLPClassifier(**SMALL | {"max_iter": 5}, warm_start=True).fit(X, y, **held_out)
-    best = model.best_validation_score_
+    settings = SMALL | dict(
+        max_iter=2, learning_rate_init=0.03, solver=solver, warm_start=True, n_iter_no_change=np.inf
+    )
+    plain = MLPClassifier(**settings)
+    model = MLPClassifier(**settings, early_stopping=early_stopping)
+    best, not_better = None, 0
+    for call in range(15):
+        plain.fit(X, y)
+        model.fit(X, y, **held_out)
+        scores = model.validation_scores_
+        assert scores[-1] == plain.score(X_val, y_val)
+        assert model.loss_curve_ == plain.loss_curve_ and model.n_iter_ == plain.n_iter_
+        if scores[-1] > max(scores[:-2], default=-1) and scores[-1] > scores[-2]:
+            best = pickle.loads(pickle.dumps(plain))
+        if model.best_epoch_ <= len(scores) - 2:
+            not_better += 1
+            if best is not None and model.best_epoch_ == len(best.loss_curve_):
+                assert_same_model(model, best, X_val)
+        assert model.score(X_val, y_val) == model.best_validation_score_ == max(scores)
+        assert scores.index(max(scores)) + 1 == model.best_epoch_
+        model = pickle.loads(pickle.dumps(model)) if call == 2 else model
+    assert not_better > 3
+
+
+def test_what_does_not_go_on_from_the_last_weights():
+    """A warm start without an X_val, or from weights that were changed, and partial_fit."""
+    X, X_val, y, y_val = split("multiclass")
+    held_out = {"X_val": X_val, "y_val": y_val}
+    model = MLPClassifier(**SMALL, warm_start=True, scoring=earlier_is_better)
+    model.fit(X, y, **held_out).set_params(learning_rate_init=1e-9, max_iter=1, scoring=None)
+    assert model.best_epoch_ == 1
+    best = model.coefs_[0].copy()
+    again = pickle.loads(pickle.dumps(model)).fit(X, y, **held_out)
+    last = again._came_to[0][: best.size].reshape(best.shape)
+    assert abs(last - best).max() > 0.02
+    for method in ("fit", "partial_fit"):
+        again = pickle.loads(pickle.dumps(model))
+        getattr(again, method)(X, y)
+        assert abs(again.coefs_[0] - best).max() < 0.01
+    model.coefs_[0][...] = 0.0
     model.fit(X, y, **held_out)
-    assert len(model.validation_scores_) == len(model.loss_curve_) == 10 and model.n_iter_ == 5
-    assert model.best_validation_score_ == max(model.validation_scores_) >= best
-    assert model.validation_scores_[model.best_epoch_ - 1] == model.best_validation_score_
+    assert abs(model.coefs_[0]).max() < 1e-6
+
+
+def earlier_is_better(model, X, y):
+    return -model.t_
 
 
 # ---- in other tools --------------------------------------------------------------------
@@ -354,7 +395,71 @@ def test_bad_validation_targets():
     with pytest.raises(ValueError, match="y_val has 2 outputs, but y has 3"):
         MLPRegressor().fit(X, y, X_val=X_val, y_val=y_val[:, :2])
     with pytest.raises(ValueError, match="of y_val are out of the valid range of the loss"):
-        MLPRegressor("poisson").fit(X, abs(y), X_val=X_val, y_val=-abs(y_val))
+        MLPRegressor("gamma").fit(X, abs(y), X_val=X_val, y_val=-abs(y_val))
+
+
+@needs_sklearn("1.9")
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_rows_set_aside_without_weight(problem):
+    """An error, as in scikit-learn, and not a network that is not trained."""
+    X, y = make_problem(problem)
+    model = estimator_for(problem, **SMALL, early_stopping=True).fit(X, y)
+    held_out = held_out_rows(model, X, y)
+    weight = np.ones(len(y))
+    weight[held_out] = 0.0
+    theirs = scikit_learn_twin(model)
+    with left_as_it_was(model.set_params(early_stopping=False), X, y):
+        model.set_params(early_stopping=True)
+        assert_raises_as_scikit_learn(
+            lambda: model.fit(X, y, weight),
+            lambda: theirs.fit(X, y, weight),
+            "at least one non-zero number. All samples that are set aside",
+        )
+        model.set_params(early_stopping=False)
+    weight[held_out[0]] = 1.0
+    theirs.fit(X, y, weight)
+    model.set_params(early_stopping=True).fit(X, y, weight)
+    assert_allclose(model.validation_scores_, theirs.validation_scores_)
+
+
+def held_out_rows(model, X, y):
+    """Rows that a fit with early stopping sets aside, by their scores."""
+    seen = []
+
+    def scorer(fitted, X_val, y_val):
+        seen.append(X_val)
+        return 0.0
+
+    type(model)(**model.get_params() | {"scoring": scorer, "max_iter": 1}).fit(X, y)
+    return [int(np.flatnonzero((X == row).all(axis=1))[0]) for row in seen[0]]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_class_weights_that_leave_the_validation_set_without_any(own):
+    X, X_val, y, y_val = split("binary")
+    settings = SMALL | dict(class_weight={0: 0.0, 1: 1.0}, early_stopping=True)
+    if own:
+        given = {"X_val": X_val[y_val == 0], "y_val": y_val[y_val == 0]}
+    else:
+        # The split is stratified: of one in ten it takes none.
+        given, settings["validation_fraction"] = {}, 0.05
+        X, y = np.vstack([X, X]), np.r_[np.zeros(156, int), np.ones(4, int)]
+    with pytest.raises(ValueError, match=r"class_weight=\{0: 0.0, 1: 1.0\} makes those of the val"):
+        MLPClassifier(**settings, scoring="loss").fit(X, y, **given)
+    model = MLPClassifier(**settings).fit(X, y, **given)
+    assert np.isfinite(model.validation_scores_).all()
+    assert np.isnan(model.validation_loss_curve_).all()
+
+
+@pytest.mark.parametrize("size", [1e-310, 1e308])
+def test_weights_of_any_size_make_the_same_validation_loss(size):
+    X, X_val, y, y_val = split("regression")
+    weight = sample_weights(len(X_val))
+    model = MLPRegressor(**SMALL, scoring="loss")
+    model.fit(X, y, X_val=X_val, y_val=y_val, sample_weight_val=weight)
+    expected = model.validation_loss_curve_
+    model.fit(X, y, X_val=X_val, y_val=y_val, sample_weight_val=weight / weight.max() * size)
+    assert_allclose(model.validation_loss_curve_, expected, rtol=1e-9)
 
 
 def test_scoring_that_fails_leaves_the_model():
@@ -380,6 +485,8 @@ def test_a_scorer_that_does_not_fit_the_labels():
     ("params", "held_out", "message"),
     [
         (dict(scoring="loss"), False, "scoring='loss' is only used with early_stopping=True or a"),
+        (dict(learning_rate="adaptive"), True, "learning_rate='adaptive' is only used with a solv"),
+        (dict(solver="lbfgs", early_stopping=True), False, "early_stopping=True is only used with"),
         (
             dict(validation_fraction=0.3, early_stopping=True),
             True,

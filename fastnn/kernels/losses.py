@@ -86,8 +86,8 @@ def quantile_gradient(z, y, p):
 
 
 def poisson(z, y, p):
-    # Half the Poisson deviance, with its constant term y log y - y.
-    constant = y * log(y) - y if y > real(0.0) else real(0.0)
+    # Half the Poisson deviance, with its constant term y log y - y, which is NaN for a negative y.
+    constant = y * log(y) - y if y != real(0.0) else real(0.0)
     return constant - y * z + exp(z)
 
 
