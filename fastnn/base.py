@@ -38,7 +38,6 @@ from fastnn.training import LBFGSFit, StochasticFit, digest
 from fastnn.validation import (
     as_it_was_on_failure,
     check_representable,
-    check_representable_weights,
     check_sample_weight,
     check_training_data,
 )
@@ -128,9 +127,6 @@ class BaseMultilayerPerceptron(
             return
         check_representable(data.X, params.dtype, "X")
         check_representable(data.y, params.dtype, "y")
-        if data.sample_weight is not None and data.sample_weight.any():
-            # Those of a part of the data may all be zero.
-            check_representable_weights(data.sample_weight, params.dtype)
         rows, validation = self._held_out(
             given, network, data, y, sample_weight, params.dtype, incremental
         )

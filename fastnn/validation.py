@@ -153,18 +153,6 @@ def check_representable(values, dtype, input_name):
         )
 
 
-def check_representable_weights(sample_weight, dtype):
-    """Raise ValueError if the weights are nothing, or no numbers, in the network's precision."""
-    if sample_weight is None or sample_weight.dtype == dtype:
-        return
-    check_representable(sample_weight, dtype, "sample_weight")
-    if not sample_weight.max() >= np.finfo(dtype).tiny:
-        raise ValueError(
-            f"{NO_WEIGHT} The largest is {sample_weight.max()}, which is zero in {dtype}, the "
-            "precision of this network. Scale the weights, or train with dtype='float64'."
-        )
-
-
 def _check_indices(X):
     # Compiled code would read and write wherever a wrong index points.
     n_rows, n_features = X.shape

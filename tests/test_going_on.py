@@ -248,14 +248,6 @@ def test_a_chunk_without_weight():
     assert_array_equal(model.coefs_[0], before)
 
 
-@pytest.mark.parametrize("weight", [1e300, 1e-300])
-def test_weights_that_are_none_in_float32(weight):
-    X, y, _ = split("binary")
-    model = MLPClassifier(**SMALL, dtype="float32").partial_fit(X, y, classes=[0, 1])
-    with pytest.raises(ValueError, match="in float32|too large for dtype"):
-        model.partial_fit(X, y, np.full(len(y), weight))
-
-
 def test_all_weight_is_on_one_side_of_the_split():
     """An error either way, which says on which."""
     X, y, _ = split("binary")

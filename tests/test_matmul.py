@@ -12,8 +12,10 @@ PRECISIONS = ("float32", "float64")
 sizes = st.integers(1, 70)
 
 
-def call_matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n):
-    kernel(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n)  # noqa: F821
+def call_matmul(a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, init, m, n):
+    kernel(  # noqa: F821
+        a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, init, m, n
+    )
 
 
 def call_pack(source, k_stride, column_stride, packed, k, n, p_start, p_stop, j_start, j_stop):
@@ -47,7 +49,7 @@ def product(a, b, *, packed, c=None, bias=None, init=ZERO):
         right, b_stride = np.full(matmul.packed_size(k, n, precision), np.nan, precision), 0
         kernels["pack"](b.ravel(), n, 1, right, k, n, 0, k, 0, n)
     left = np.lib.stride_tricks.as_strided(a, (a.size,), (a.itemsize,))
-    kernels["matmul"](left, *strides, right, b_stride, k, c.ravel(), n, bias, init, m, n)
+    kernels["matmul"](left, *strides, right, b_stride, packed, k, c.ravel(), n, bias, init, m, n)
     return c
 
 
@@ -100,7 +102,7 @@ def test_nothing_beyond_the_edge_is_touched(precision):
     target = frame.ravel()
     nan = np.array(np.nan, precision)
     kernels["matmul"](
-        np.append(a.ravel(), nan), 7, 1, np.append(b.ravel(), nan), 21, 7,
+        np.append(a.ravel(), nan), 7, 1, np.append(b.ravel(), nan), 21, False, 7,
         target, 40, np.zeros(21, precision), ZERO, 13, 21,
     )  # fmt: skip
     np.testing.assert_allclose(frame[:13, :21], a @ b, rtol=1e-4, atol=1e-4)

@@ -90,7 +90,7 @@ class Augmentation:
         self._set_settings(settings)
         # Of each pixel, from the middle: (2, height, width).
         axes = [np.arange(size) - (size - 1) / 2 for size in (height, width)]
-        self.grid = np.stack(np.meshgrid(*axes, indexing="ij")).astype(dtype)
+        self.grid = np.stack(np.meshgrid(*axes, indexing="ij"), dtype=dtype)
         self._set_smoothing(*settings.elastic)
         # Displacements and offsets; and noise and its first product, or the padded image.
         padded = (height + AROUND) * (width + AROUND)

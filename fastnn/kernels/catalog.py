@@ -161,6 +161,10 @@ def begin_step_unit(precision):
     return compile_unit(units.begin_step, precision)
 
 
+def begin_weighted_step_unit(precision):
+    return compile_unit(units.begin_weighted_step, precision)
+
+
 def gather_unit(precision, source):
     return compile_unit(units.gather, precision, source.name, source_type=constant(source.type))
 
@@ -258,6 +262,10 @@ def output_unit(precision, name):
     return compile_unit(
         units.output, precision, label, loss_and_delta=bound(body, label, **factories)
     )
+
+
+def weigh_unit(precision):
+    return compile_unit(units.weigh, precision)
 
 
 def link_unit(precision, out_activation):

@@ -19,21 +19,18 @@ class Objective:
         self._keep = data
         self.order = order
         self.n_rows = data.X.shape[0] if order is None else len(order)
-        weights = data.sample_weight
-        if weights is not None and order is not None:
-            weights = weights[order]
-        self.weight_sum = self.n_rows if weights is None else weights.sum(dtype=np.float64)
+        weights = self._weigh(data.sample_weight)
         self.rows = min(self.n_rows, chunk_rows(network))
         shared = Pass(
             network, self.params, data.X, self.rows, ordered=order is not None,
             n_threads=n_threads, backward=True,
         )  # fmt: skip
-        self.scalars = np.zeros(units.N_SCALARS)  # (4,)
+        self.scalars = np.zeros(units.N_SCALARS)  # (5,)
         self.plan = shared.plan
         self.plan.group()
         self.plan.chain(tasks=1)
         shared.add_begin()
-        shared.add_rows_group(data, self.gradient)
+        shared.add_rows_group(data.y, weights, self.gradient)
         self.plan.group()
         for i, layer in enumerate(shared.layers):
             self.plan.chain(tasks=shared.parameter_tasks(layer))
@@ -50,6 +47,29 @@ class Objective:
         self.plan.compile()
         self.preparation = shared.preparation()
         self.pace = shared.pace()
+
+    def _weigh(self, sample_weight):
+        """Set the weight of all rows, and the penalty's strength beside it.
+
+        Returns
+        -------
+        weights : dict
+            What `fastnn.kernels.units.weigh` takes of the rows' weights.
+        """
+        if sample_weight is None:
+            self.weight_sum = self.n_rows
+            return {}
+        weights = sample_weight if self.order is None else sample_weight[self.order]
+        lift = units.lift_of(np.abs(weights).max())
+        weights = weights * lift
+        self.alpha *= lift
+        rounded = weights.astype(self.params.dtype)
+        # Weights of both signs may cancel, and roundings would be what is left.
+        exact = weights if weights.min() < 0 else rounded
+        self.weight_sum = exact.sum(dtype=np.float64)
+        if self.weight_sum == 0:
+            raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+        return {"weights_at": np.ascontiguousarray(rounded), "moving": True}
 
     def __call__(self, params):
         """Loss (float) and gradient (n_params,), float64, at ``params``."""

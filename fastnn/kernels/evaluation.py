@@ -47,8 +47,8 @@ class Evaluation:
         plan.add(
             catalog.output_unit(precision, network.loss), z_at=self.raw, y_at=targets,
             n_targets=targets.shape[1], delta_at=np.zeros_like(self.raw), n=n_outputs,
-            weights_at=None, parameter_at=np.array([network.loss_parameter]),
-            row_loss_at=self.row_loss, block=self.chunk,
+            parameter_at=np.array([network.loss_parameter]), row_loss_at=self.row_loss,
+            block=self.chunk,
         )  # fmt: skip
         return plan.compile()
 

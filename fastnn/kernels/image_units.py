@@ -85,14 +85,14 @@ def displace(key, sizes, smoothing_at, displacements, rest):
     for i in range(n_noise):
         noise[i] = uniform(key, NOISE + i)
     half = part(rest, n_noise, n_noise + 2 * grid_height * width)  # (2, grid_height, width)
-    matmul(noise, grid_width, 1, rows, width, grid_width, half, width, rows, 0,
+    matmul(noise, grid_width, 1, rows, width, False, grid_width, half, width, rows, 0,
            2 * grid_height, width)  # fmt: skip
     for axis in range(2):
         size = grid_height * width
         source = part(half, axis * size, axis * size + size)
         target = part(displacements, axis * height * width, (axis + 1) * height * width)
-        matmul(columns, grid_height, 1, source, width, grid_height, target, width, columns, 0,
-               height, width)  # fmt: skip
+        matmul(columns, grid_height, 1, source, width, False, grid_height, target, width, columns,
+               0, height, width)  # fmt: skip
 
 
 def motion(key, settings):

@@ -76,10 +76,11 @@ def input_gradient(network, params, X, weights, n_threads):
     shared.add_backward()
     plan.add(
         catalog.multiply_unit(shared.precision),
-        a_at=shared.deltas[0], row_stride=shared.strides[0], k_stride=1, a_moving=False,
-        b_at=shared.packed_transposed[0], b_stride=0,
-        c_at=gradient, c_stride=first.n_in, c_moving=True, bias_at=None, init=units.ZERO,
-        m=0, n=first.n_in, k=first.n_out, block=shared.row_block, task_stride=0,
+        kind=units.FOR_ROWS, flags=units.B_PACKED | units.C_MOVES,
+        a_at=shared.deltas[0], row_stride=shared.strides[0], k_stride=1,
+        b_at=shared.packed_transposed[0], b_stride=0, c_at=gradient, c_stride=first.n_in,
+        bias_at=None, init=units.ZERO, m=chunk, n=first.n_in, k=first.n_out,
+        block=shared.row_block, task_stride=0,
     )  # fmt: skip
     plan.compile()
     pace = shared.pace()

@@ -33,9 +33,9 @@ def matmul_rows(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init
                          i * c_stride + rest, c_stride, bias, rest, init, 1, n - rest)  # fmt: skip
 
 
-def matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n):
-    # init: 0 zero, 1 add to C, 2 start from the bias. b_stride 0: B is packed.
-    if m <= FEW_ROWS and b_stride != 0:
+def matmul(a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, init, m, n):
+    # init: 0 zero, 1 add to C, 2 start from the bias. Where B is packed, b_stride is of no use.
+    if m <= FEW_ROWS and not packed:
         matmul_rows(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n)
         return
     for p in range(0, k, BLOCK_K):
@@ -44,7 +44,7 @@ def matmul(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, 
         j = 0
         while j < n:
             width = tile_width(n - j)
-            if b_stride == 0:
+            if packed:
                 panel = quotient(j, COLUMNS) * COLUMNS
                 stride = COLUMNS if n - panel > LANES else LANES
                 b_offset = panel * k + p * stride + j - panel

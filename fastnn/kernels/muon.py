@@ -78,39 +78,39 @@ class Orthogonalization:
         """X X' or X' X, whichever is smaller."""
         if self.is_wide:
             left = {"a_at": self.x, "row_stride": self.n_out, "k_stride": 1}
-            self._add_square_product(left, self.packed, 0, self.gram, self.n_out)
+            right = {"b_at": self.packed, "b_stride": 0, "flags": units.B_PACKED}
+            self._add_square_product(left, right, self.gram, self.n_out)
         else:
             left = {"a_at": self.x, "row_stride": 1, "k_stride": self.n_out}
-            self._add_square_product(left, self.x, self.n_out, self.gram, self.n_in)
+            right = {"b_at": self.x, "b_stride": self.n_out, "flags": 0}
+            self._add_square_product(left, right, self.gram, self.n_in)
 
     def _add_mix(self):
         left = {"a_at": self.gram, "row_stride": self.side, "k_stride": 1}
-        self._add_square_product(left, self.gram, self.side, self.square, self.side)
+        right = {"b_at": self.gram, "b_stride": self.side, "flags": 0}
+        self._add_square_product(left, right, self.square, self.side)
         self.plan.add(
             catalog.mix_unit(self.shared.precision), gram_at=self.gram, square_at=self.square,
             n=self.side, target_at=self.mixed, block=ROWS,
         )  # fmt: skip
 
-    def _add_square_product(self, left, right, right_stride, target, k):
+    def _add_square_product(self, left, right, target, k):
         self.plan.chain(tasks=-(-self.side // ROWS))
-        self._multiply(
-            **left, b_at=right, b_stride=right_stride, c_at=target, m=self.side, n=self.side, k=k,
-            block=ROWS,
-        )  # fmt: skip
+        self._multiply(**left, **right, c_at=target, m=self.side, n=self.side, k=k, block=ROWS)
 
     def _add_product(self):
         left, right = (self.mixed, self.x) if self.is_wide else (self.x, self.mixed)
         self.plan.chain(tasks=self.tasks)
         self._multiply(
-            a_at=left, row_stride=self.side, k_stride=1, b_at=right, b_stride=self.n_out,
+            flags=0, a_at=left, row_stride=self.side, k_stride=1, b_at=right, b_stride=self.n_out,
             c_at=self.next, m=self.n_in, n=self.n_out, k=self.side, block=self.block,
         )  # fmt: skip
         self.x, self.next = self.next, self.x
 
     def _multiply(self, **arguments):
         self.plan.add(
-            catalog.multiply_unit(self.shared.precision), **arguments, a_moving=False,
-            c_stride=arguments["n"], c_moving=False, bias_at=None, init=units.ZERO, task_stride=0,
+            catalog.multiply_unit(self.shared.precision), kind=units.OF_MATRICES, **arguments,
+            c_stride=arguments["n"], bias_at=None, init=units.ZERO, task_stride=0,
         )  # fmt: skip
 
     def add_update(self):

@@ -79,16 +79,16 @@ def even_block(rows, n_blocks, n_threads=1):
 
 
 def cast(data, dtype):
-    """The data with weights and single targets in the network's precision.
+    """The data with single targets in the network's precision, and weights in float64.
 
-    They are gathered with X's own unit then, one less to compile; wide targets are left to be
-    cast mini-batch by mini-batch.
+    The targets are gathered with X's own unit then, one less to compile; wide ones are left to be
+    cast mini-batch by mini-batch. Weights may be of any size until they are divided by their sum.
     """
     y, weights = data.y, data.sample_weight
     if y.shape[1] == 1:
         y = np.ascontiguousarray(y, dtype=dtype)
     if weights is not None:
-        weights = np.ascontiguousarray(weights, dtype=dtype)
+        weights = np.ascontiguousarray(weights, dtype=np.float64)
     return type(data)(data.X, y, weights)
 
 
@@ -228,14 +228,14 @@ class Pass:
                 )  # fmt: skip
             else:
                 packed = self.packed[i] is not None
+                flags = self._moves(i) | units.B_PACKED * packed
+                flags |= units.C_MOVES * (last and self.out is not None)
                 plan.add(
-                    catalog.multiply_unit(precision),
+                    catalog.multiply_unit(precision), kind=units.FOR_ROWS, flags=flags,
                     **self._left_factor(i, transposed=False),
-                    b_at=self.packed[i] if packed else weights,
-                    b_stride=0 if packed else layer.n_out,
-                    c_at=z, c_stride=self.strides[i],
-                    c_moving=last and self.out is not None, bias_at=bias, init=units.BIAS,
-                    m=0, n=layer.n_out, k=layer.n_in, block=block, task_stride=0,
+                    b_at=self.packed[i] if packed else weights, b_stride=layer.n_out,
+                    c_at=z, c_stride=self.strides[i], bias_at=bias, init=units.BIAS,
+                    m=self.rows, n=layer.n_out, k=layer.n_in, block=block, task_stride=0,
                 )  # fmt: skip
             if not last:
                 if self.normalization is not None:
@@ -329,21 +329,37 @@ class Pass:
     def _left_factor(self, i, *, transposed):
         """The input of layer i as the left factor of a matmul, or its transpose."""
         if i == 0:
-            a, stride, moving = self.input, self.input_stride, self.in_place
+            a, stride = self.input, self.input_stride
         else:
-            a, stride, moving = self.activations[i - 1], self.strides[i - 1], False
+            a, stride = self.activations[i - 1], self.strides[i - 1]
         row_stride, k_stride = (1, stride) if transposed else (stride, 1)
-        return {"a_at": a, "row_stride": row_stride, "k_stride": k_stride, "a_moving": moving}
+        return {"a_at": a, "row_stride": row_stride, "k_stride": k_stride}
 
-    def add_rows_group(self, data, gradient):
+    def _moves(self, i):
+        """The flag of a product whose left factor is the input of layer i: is that all of X?"""
+        return units.A_MOVES if i == 0 and self.in_place else 0
+
+    def add_rows_group(self, y, weights, gradient):
         """The whole group "rows" of a pass that trains: forward, losses, backward.
 
         With batch normalisation there are more, and they write the gradients of its parameters.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n, n_targets)
+        weights : dict
+            What `weigh` takes of the rows' weights; empty where each is 1.
+        gradient : ndarray of shape (n_params,)
         """
         self.gradient = gradient
         self.begin_rows_group()
         self.add_forward()
-        self.add_output(data)
+        self.add_output(y)
+        if weights:
+            self.plan.add(
+                catalog.weigh_unit(self.precision), **weights, delta_at=self.deltas[-1],
+                n=self.strides[-1], row_loss_at=self.row_loss, block=self.row_block,
+            )  # fmt: skip
         self.add_backward()
 
     @property
@@ -352,16 +368,15 @@ class Pass:
         is_mean = LOSSES[self.network.loss].mean_over_outputs
         return self.network.layer_units[-1] if is_mean else 1
 
-    def add_output(self, data):
+    def add_output(self, y):
         """In a chain over rows: targets, the rows' losses, and the last layer's delta."""
-        y = data.y
         targets = np.zeros((self.rows, y.shape[1]), self.params.dtype)  # (rows, n_targets)
         self.row_loss = np.zeros(self.rows)  # (rows,)
         self.add_gather(y, targets, y.shape[1])
         self.plan.add(
             catalog.output_unit(self.precision, self.network.loss),
             z_at=self.activations[-1], y_at=targets, n_targets=y.shape[1],
-            delta_at=self.deltas[-1], n=self.strides[-1], weights_at=data.sample_weight,
+            delta_at=self.deltas[-1], n=self.strides[-1],
             parameter_at=np.array([self.network.loss_parameter]), row_loss_at=self.row_loss,
             block=self.row_block,
         )  # fmt: skip
@@ -373,11 +388,11 @@ class Pass:
             activation = self.network.activations[i - 1]
             layer = self.layers[i]
             self.plan.add(
-                catalog.multiply_unit(self.precision),
-                a_at=self.deltas[i], row_stride=self.strides[i], k_stride=1, a_moving=False,
+                catalog.multiply_unit(self.precision), kind=units.FOR_ROWS, flags=units.B_PACKED,
+                a_at=self.deltas[i], row_stride=self.strides[i], k_stride=1,
                 b_at=self.packed_transposed[i], b_stride=0,
-                c_at=self.deltas[i - 1], c_stride=self.strides[i - 1], c_moving=False,
-                bias_at=None, init=units.ZERO, m=0, n=layer.n_in, k=layer.n_out,
+                c_at=self.deltas[i - 1], c_stride=self.strides[i - 1],
+                bias_at=None, init=units.ZERO, m=self.rows, n=layer.n_in, k=layer.n_out,
                 block=self.row_block, task_stride=0,
             )  # fmt: skip
             if self.dropout[i] > 0:
@@ -437,12 +452,19 @@ class Pass:
             )  # fmt: skip
             return
         self.plan.add(
-            catalog.multiply_unit(self.precision),
-            **self._left_factor(i, transposed=True),
+            catalog.multiply_unit(self.precision), flags=self._moves(i),
+            **self._left_factor(i, transposed=True), **self._over_rows(block, of_part),
             b_at=self.deltas[i], b_stride=self.strides[i], c_at=target, c_stride=layer.n_out,
-            c_moving=False, bias_at=None, init=init, m=layer.n_in, n=layer.n_out, k=0,
-            block=self.row_block if of_part else block, task_stride=of_part * len(self.params),
+            bias_at=None, init=init, m=layer.n_in, n=layer.n_out,
         )  # fmt: skip
+
+    def _over_rows(self, block, of_part):
+        """Arguments of a product that sums over the mini-batch, or over a part of it."""
+        kind = units.OVER_TASK_ROWS if of_part else units.OVER_ROWS
+        return {
+            "kind": kind, "k": self.rows, "block": self.row_block if of_part else block,
+            "task_stride": len(self.params),
+        }  # fmt: skip
 
     def add_bias_gradient(self, i, gradient, init, *, of_part=False):
         """In a chain of one task: the gradient of a layer's biases, a row of ones times the deltas.
@@ -451,12 +473,11 @@ class Pass:
         """
         layer = self.layers[i]
         self.plan.add(
-            catalog.multiply_unit(self.precision),
-            a_at=np.ones(1, self.params.dtype), row_stride=0, k_stride=0, a_moving=False,
+            catalog.multiply_unit(self.precision), flags=0, **self._over_rows(1, of_part),
+            a_at=np.ones(1, self.params.dtype), row_stride=0, k_stride=0,
             b_at=self.deltas[i], b_stride=self.strides[i],
-            c_at=gradient[layer.bias_offset :], c_stride=layer.n_out, c_moving=False,
-            bias_at=None, init=init, m=1, n=layer.n_out, k=0,
-            block=self.row_block if of_part else 1, task_stride=of_part * len(self.params),
+            c_at=gradient[layer.bias_offset :], c_stride=layer.n_out,
+            bias_at=None, init=init, m=1, n=layer.n_out,
         )  # fmt: skip
 
     def add_part_gradients(self):

@@ -28,8 +28,8 @@ class Trainer:
         self.gradient = np.zeros_like(params)  # (n_params,)
         self.plan = shared.plan
         self._set_scalars(params.dtype)
-        self._add_begin(shared, data)
-        shared.add_rows_group(data, self.gradient)
+        weights = self._add_begin(shared, data.sample_weight)
+        shared.add_rows_group(data.y, weights, self.gradient)
         if shared.in_parts:
             shared.add_part_gradients()
         self._add_parameters(shared)
@@ -41,7 +41,7 @@ class Trainer:
     def _set_scalars(self, dtype):
         regularization = self.regularization
         l1 = regularization.alpha * regularization.l1_ratio
-        self.scalars = np.zeros(units.N_SCALARS)  # (4,)
+        self.scalars = np.zeros(units.N_SCALARS)  # (5,)
         self.scalars[units.ALPHA_1] = l1
         # Decay that is decoupled is no part of the loss.
         if not self.optimizer.rule.decoupled:
@@ -56,14 +56,21 @@ class Trainer:
             self.penalty = np.zeros_like(self.coefficients)
             self.coefficients[C_SCALE] = 1.0
 
-    def _add_begin(self, shared, data):
+    def _add_begin(self, shared, sample_weight):
+        """The groups before "rows"; returns what its `weigh` takes of the weights."""
         precision, state = shared.precision, self.optimizer.state
         self.plan.group()
         self.plan.chain(tasks=1)
-        self.plan.add(
-            catalog.begin_step_unit(precision), weights_at=data.sample_weight,
-            scalars_at=self.scalars, coefficients_at=self.penalty,
-        )  # fmt: skip
+        weights, places = {}, {"scalars_at": self.scalars, "coefficients_at": self.penalty}
+        if sample_weight is None:
+            self.plan.add(catalog.begin_step_unit(precision), **places)
+        else:
+            batch_weights = np.zeros(self.batch_size, shared.params.dtype)  # (rows,)
+            weights = {"weights_at": batch_weights, "moving": False}
+            self.plan.add(
+                catalog.begin_weighted_step_unit(precision), weights_at=sample_weight,
+                batch_weights_at=batch_weights, **places,
+            )  # fmt: skip
         shared.add_begin()
         if self.regularization.is_random:
             shared.add_begin_random(state, self.regularization.seed)
@@ -80,6 +87,7 @@ class Trainer:
                 catalog.begin_average_unit(precision), state_at=state,
                 coefficients_at=self.coefficients,
             )  # fmt: skip
+        return weights
 
     def _add_parameters(self, shared):
         """The groups in which a task takes some of the parameters through their step."""
@@ -98,7 +106,7 @@ class Trainer:
             block.start = n_sums
             n_sums += -(-block.shape[0] // units.SEGMENT)
         self.square_sums, self.norm_sums = np.zeros((2, n_sums))  # (segments,)
-        self.sizes = np.zeros(n_sums) if self.scalars[units.ALPHA_1] else None
+        self.sizes = np.zeros(n_sums)  # (segments,), zeros where there is no L1 penalty
         self.plan.group()
         for block in blocks:
             self.plan.chain(tasks=block.tasks)
@@ -249,7 +257,7 @@ class _Weights(_Parameters):
     def add_update(self, trainer):
         weights = self.shared.params[self.place["offset"] :]
         self._add_sums(weights, trainer.square_sums, "squares")
-        if trainer.sizes is not None:
+        if trainer.scalars[units.ALPHA_1] > 0:
             self._add_sums(weights, trainer.sizes, "sizes")
         if trainer.optimizer.rule.orthogonal and self.i < len(self.shared.layers) - 1:
             self.orthogonalization = Orthogonalization(

@@ -32,12 +32,23 @@ from fastnn.kernels.optimizers import (
 # used, or 0.
 ROW, ROWS, SKIP, ORDER = range(4)
 N_STEP = 8
-# Places in the scalars (4,), float64: the weight of the mini-batch, the sum of the losses, and
-# the strengths of the L2 and the L1 penalty.
-WEIGHT_SUM, LOSS, ALPHA, ALPHA_1 = range(4)
-N_SCALARS = 4
+# Places in the scalars (5,), float64: the weight of the mini-batch, the sum of the losses, the
+# strengths of the L2 and the L1 penalty, and what the weights of the mini-batch were multiplied by.
+WEIGHT_SUM, LOSS, ALPHA, ALPHA_1, LIFT = range(5)
+N_SCALARS = 5
+# Bounds for the largest weight of a mini-batch: deltas and gradients times weights between these
+# neither overflow nor underflow, and 1 over a sum of them does not, either.
+LEAST_WEIGHT, MOST_WEIGHT = 2.0**-60, 2.0**60
 # What a sum starts from.
 ZERO, ADD, BIAS = range(3)
+# How a product C = A B goes with the mini-batch. FOR_ROWS: its rows are those of C, and a task
+# takes some of them. OVER_ROWS: they are what the sums run over, and a task takes some rows of C.
+# OVER_TASK_ROWS: the sums run over the task's rows of the mini-batch, and every task has a C of its
+# own. OF_MATRICES: the mini-batch has no part in it, and a task takes some rows of C.
+FOR_ROWS, OVER_ROWS, OVER_TASK_ROWS, OF_MATRICES = range(4)
+# Flags of a product. A, or C, holds all the data's rows: the mini-batch's begin at the step's
+# first row. And B is packed.
+A_MOVES, C_MOVES, B_PACKED = 1, 2, 4
 # Rows of a weight matrix whose squares are summed together; tasks own whole segments. It is a
 # multiple of every panel's columns.
 SEGMENT = 32
@@ -54,24 +65,57 @@ def row_number(state, i):
     return view(state[ORDER], i + 1, np.int64)[i] if state[ORDER] != 0 else i
 
 
-def begin_step(step, task, weights_at, scalars_at, coefficients_at):
-    # The weight of the mini-batch; nothing to train on where it is zero.
+def begin_step(step, task, scalars_at, coefficients_at):
+    # The weight of a mini-batch whose rows all have weight 1.
+    rows = view(step, N_STEP, np.int64)[ROWS]
+    set_weight(np.float64(rows), 1.0, scalars_at, coefficients_at)
+
+
+def begin_weighted_step(step, task, weights_at, batch_weights_at, scalars_at, coefficients_at):
+    # batch_weights (rows,) = the weights of the mini-batch's rows, lifted; and their sum. Nothing
+    # to train on where it is zero.
     state = view(step, N_STEP, np.int64)  # (8,)
-    rows = state[ROWS]
-    total = float(rows)
-    if weights_at != 0:
-        first = state[ROW]
-        total = 0.0
-        for r in range(rows):
-            row = row_number(state, first + r)
-            total += np.float64(view(weights_at, row + 1, real)[row])
-    scalars = view(scalars_at, N_SCALARS, np.float64)  # (4,)
-    scalars[WEIGHT_SUM] = total
+    rows, first = state[ROWS], state[ROW]
+    batch_weights = view(batch_weights_at, rows, real)  # (rows,)
+    least, most = 0.0, 0.0
+    for r in range(rows):
+        row = row_number(state, first + r)
+        weight = view(weights_at, row + 1, np.float64)[row]
+        least, most = min(least, weight), max(most, weight)
+    lift = lift_of(max(most, -least))
+    total, rounded = 0.0, 0.0
+    for r in range(rows):
+        row = row_number(state, first + r)
+        weight = lift * view(weights_at, row + 1, np.float64)[row]
+        batch_weights[r] = weight
+        total += weight
+        rounded += np.float64(batch_weights[r])
+    # Weights of both signs may cancel, and roundings would be what is left.
+    total = total if least < 0.0 else rounded
+    set_weight(total, lift, scalars_at, coefficients_at)
     state[SKIP] = 1 if total == 0.0 else 0
+
+
+def lift_of(largest):
+    # The power of two by which weights are multiplied, the largest of which has this size. As the
+    # penalties are multiplied by it, too, the mean over the mini-batch is the same to the bit. It
+    # is 1 but for weights so small or large that floating point numbers do not reach.
+    lift = 1.0
+    while 0.0 < largest * lift < LEAST_WEIGHT:
+        lift *= 2.0
+    while largest * lift > MOST_WEIGHT:
+        lift *= 0.5
+    return lift
+
+
+def set_weight(total, lift, scalars_at, coefficients_at):
+    # The weight of the mini-batch, what makes a sum over it a mean, and its penalties.
+    scalars = view(scalars_at, N_SCALARS, np.float64)  # (5,)
+    scalars[WEIGHT_SUM], scalars[LIFT] = total, lift
     coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
-    coefficients[C_SCALE] = 1.0 / total if total != 0.0 else 0.0
-    coefficients[C_ALPHA] = scalars[ALPHA]
-    coefficients[C_ALPHA_1] = scalars[ALPHA_1]
+    coefficients[C_SCALE] = 1.0 / total
+    coefficients[C_ALPHA] = lift * scalars[ALPHA]
+    coefficients[C_ALPHA_1] = lift * scalars[ALPHA_1]
 
 
 def begin_update(step, task, state_at, rates_at, batch_size, coefficients_at):
@@ -139,38 +183,39 @@ def gather_csr(
 
 
 def multiply(
-    step, task, a_at, row_stride, k_stride, a_moving, b_at, b_stride, c_at, c_stride, c_moving,
-    bias_at, init, m, n, k, block, task_stride
+    step, task, kind, flags, a_at, row_stride, k_stride, b_at, b_stride, c_at, c_stride, bias_at,
+    init, m, n, k, block, task_stride
 ):  # fmt: skip
-    # C = init + A B for the task's rows of C. m or k zero: the mini-batch's rows. A moving
-    # matrix holds all the data's rows: the mini-batch's begin at the step's first row.
-    # With a task_stride, which elements are from one task's C to the next's, the product over
-    # the task's rows of the mini-batch alone.
+    # C (m, n) = init + A (m, k) B (k, n), or the task's part of it. The kind says which of m and k
+    # is the number of the mini-batch's rows: those that the step has, not those given. From one
+    # task's own C to the next's there are task_stride elements.
     state = view(step, N_STEP, np.int64)  # (8,)
-    rows, start = state[ROWS], state[ROW]
-    first = task * block
-    if task_stride != 0:
+    rows, first = state[ROWS], task * block
+    packed = flags & B_PACKED
+    a_start = state[ROW] if flags & A_MOVES else 0
+    c_start = state[ROW] if flags & C_MOVES else 0
+    if kind == OVER_TASK_ROWS:
         height, depth = m, min(block, rows - first)
-        a_shift = (first + a_moving * start) * k_stride
-        b_shift, c_shift = first * b_stride, task * task_stride
+        a_shift, b_shift = (a_start + first) * k_stride, first * b_stride
+        c_shift = task * task_stride
     else:
-        height, depth = min(block, (m if m != 0 else rows) - first), k if k != 0 else rows
-        # Along the rows of the data run A's rows where m is the mini-batch's, else its k.
-        a_shift = first * row_stride + a_moving * start * (row_stride if m == 0 else k_stride)
-        b_shift, c_shift = np.int64(0), (first + c_moving * start) * c_stride
+        height = min(block, (rows if kind == FOR_ROWS else m) - first)
+        depth = rows if kind == OVER_ROWS else k
+        a_shift = first * row_stride + a_start * (row_stride if kind == FOR_ROWS else k_stride)
+        b_shift, c_shift = 0, (first + c_start) * c_stride
     far = np.int64(1) << np.int64(40)
     a = view(a_at + a_shift * ITEMSIZE, far, real)
     b = view(b_at + b_shift * ITEMSIZE, far, real)
     c = view(c_at + c_shift * ITEMSIZE, far, real)
     width = n
-    if n == 1 and row_stride == 1 and c_stride == 1 and init != BIAS:
+    if n == 1 and row_stride == 1 and c_stride == 1 and init != BIAS and not packed:
         # One column wastes the lanes of a vector: C' = B' A' instead, the same sums.
         a, b = b, a
-        row_stride, k_stride, b_stride = np.int64(0), b_stride, k_stride
+        k_stride, b_stride = b_stride, k_stride
         height, width = n, height
     matmul(
-        a, row_stride, k_stride, b, b_stride, depth, c, c_stride, view(bias_at, n, real), init,
-        height, width,
+        a, row_stride, k_stride, b, b_stride, packed, depth, c, c_stride, view(bias_at, n, real),
+        init, height, width,
     )  # fmt: skip
 
 
@@ -300,9 +345,9 @@ def sum_rows(step, task, row_sums_at, target_at, init):
 
 
 def output(
-    step, task, z_at, y_at, n_targets, delta_at, n, weights_at, parameter_at, row_loss_at, block
+    step, task, z_at, y_at, n_targets, delta_at, n, parameter_at, row_loss_at, block
 ):  # fmt: skip
-    # The loss of each row and the delta of the output layer, both times the row's weight.
+    # The loss of each row and the delta of the output layer.
     first, last = rows_of_task(step, task, block)
     z = span(z_at, first * n, last * n, real)  # (task's rows, n)
     y = span(y_at, first * n_targets, last * n_targets, real)  # (task's rows, n_targets)
@@ -310,15 +355,20 @@ def output(
     row_loss = span(row_loss_at, first, last, np.float64)  # (task's rows,)
     parameter = real(view(parameter_at, 1, np.float64)[0])
     loss_and_delta(z, y, delta, row_loss, n, parameter)
-    if weights_at != 0:
-        state = view(step, N_STEP, np.int64)  # (8,)
-        start = state[ROW] + first
-        for r in range(last - first):
-            row = row_number(state, start + r)
-            weight = view(weights_at, row + 1, real)[row]
-            row_loss[r] *= np.float64(weight)
-            for j in range(r * n, r * n + n):
-                delta[j] *= weight
+
+
+def weigh(step, task, weights_at, moving, delta_at, n, row_loss_at, block):
+    # The deltas (rows, n) of the output layer and the losses (rows,), times the rows' weights. A
+    # moving vector of these holds those of all the data, in its order.
+    first, last = rows_of_task(step, task, block)
+    start = moving * view(step, N_STEP, np.int64)[ROW]
+    weights = span(weights_at, start + first, start + last, real)  # (task's rows,)
+    delta = span(delta_at, first * n, last * n, real)  # (task's rows, n)
+    row_loss = span(row_loss_at, first, last, np.float64)  # (task's rows,)
+    for r in range(weights.shape[0]):
+        row_loss[r] *= np.float64(weights[r])
+        for j in range(r * n, r * n + n):
+            delta[j] *= weights[r]
 
 
 def without_parameter(z, y, p):
@@ -535,10 +585,10 @@ def add_loss(step, task, row_loss_at, scalars_at, outputs):
 def finish(step, task, row_loss_at, square_sums_at, sizes_at, n_sums, scalars_at, outputs):
     # scalars[LOSS] += the mini-batch's mean loss, with its penalties, times its rows.
     rows = view(step, N_STEP, np.int64)[ROWS]
-    scalars = view(scalars_at, N_SCALARS, np.float64)  # (4,)
+    scalars = view(scalars_at, N_SCALARS, np.float64)  # (5,)
     loss = lane_sum(view(row_loss_at, rows, np.float64), 0, rows) / np.float64(outputs)
     squares = lane_sum(view(square_sums_at, n_sums, np.float64), 0, n_sums)
-    loss += 0.5 * scalars[ALPHA] * squares
-    if sizes_at != 0:
-        loss += scalars[ALPHA_1] * lane_sum(view(sizes_at, n_sums, np.float64), 0, n_sums)
+    sizes = lane_sum(view(sizes_at, n_sums, np.float64), 0, n_sums)
+    loss += scalars[LIFT] * (0.5 * scalars[ALPHA] * squares)
+    loss += scalars[LIFT] * (scalars[ALPHA_1] * sizes)
     scalars[LOSS] += loss / scalars[WEIGHT_SUM] * np.float64(rows)
