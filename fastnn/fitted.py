@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import backends, config
-from fastnn.registration import check_known, packed, unpack
+from fastnn.carried import packed, unpack
+from fastnn.registration import check_known
 from fastnn.validation import check_prediction_data, check_representable
 
 # Lists of views of the flat vector, besides coefs_ and intercepts_.
@@ -113,7 +114,7 @@ class FittedNetworkMixin:
     def __getstate__(self):
         # The flat parameters once, instead of once more as views.
         state = dict(super().__getstate__())
-        registered = packed()
+        registered = packed(self.activation, self.loss, state.get("_network"))
         if registered is not None:
             state["_registered"] = registered
         state["_config"] = config.packed()
@@ -125,9 +126,7 @@ class FittedNetworkMixin:
 
     def __setstate__(self, state):
         state = dict(state)
-        registered = state.pop("_registered", None)
-        if registered is not None:
-            unpack(registered)
+        unpack(state.pop("_registered", None))
         config.unpack(state.pop("_config", None))
         super().__setstate__(state)
         if "_params" in state:
