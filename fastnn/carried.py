@@ -48,12 +48,12 @@ class Carried:
         self.entries = entries
 
     def __reduce__(self):
-        marked = []
+        marked, made = [], {}
         for entry in self.entries:
             # What cannot be trained with any more, because a global has changed, stays behind.
             with suppress(TypeError, ValueError):
                 marks = fingerprints(entry)
-                marked.append((_portable_entry(entry), marks))
+                marked.append((_portable_entry(entry, made), marks))
         return Arrived, (tuple(marked), ENVIRONMENT)
 
     def __deepcopy__(self, memo):
@@ -159,16 +159,21 @@ def is_importable(function):
     )
 
 
-def _portable_entry(entry):
+def _portable_entry(entry, made):
     name = "value" if isinstance(entry, Loss) else "forward"
-    function, gradient = map(portable, functions_of(entry))
+    function, gradient = (portable(one, made) for one in functions_of(entry))
     return replace(entry, **{name: function, "gradient": gradient})
 
 
-def portable(value):
-    """A value that a function uses, as pickle takes it."""
+def portable(value, made):
+    """A value that a function uses, as pickle takes it.
+
+    ``made`` has what functions were made by value, which pickle then takes once.
+    """
     if isinstance(value, FunctionType):
-        return value if is_importable(value) else _by_value(value)
+        if not is_importable(value):
+            return made.get(value) or made.setdefault(value, _by_value(value, made))
+        return value
     if is_known_module(value):
         return Call(import_module, value.__name__)
     if is_dispatcher(value):
@@ -176,11 +181,11 @@ def portable(value):
 
         signatures = None if value._can_compile else value.nopython_signatures
         options = value.targetoptions
-        return Call(jitted, _by_value(value.py_func), signatures, value.locals, options)
+        return Call(jitted, _by_value(value.py_func, made), signatures, value.locals, options)
     return value
 
 
-def _by_value(function):
+def _by_value(function, made):
     """A function as its code and the globals that it uses; of modules, what it uses of them."""
     names = {"__name__": function.__module__}
     for reference in references(function.__code__):
@@ -190,10 +195,10 @@ def _by_value(function):
         for name, value in zip(reference, look_up(function, reference), strict=False):
             if not isinstance(value, ModuleType) or is_known_module(value):
                 if value is not UNDEFINED:
-                    holder[name] = portable(value)
+                    holder[name] = portable(value, made)
                 break
             holder = holder.setdefault(name, MODULE(value.__name__, state={})).state
-    cells = tuple(CELL(portable(cell.cell_contents)) for cell in function.__closure__ or ())
+    cells = tuple(CELL(portable(cell.cell_contents, made)) for cell in function.__closure__ or ())
     code = _portable_code(function.__code__)
     return FUNCTION(code, names, function.__name__, function.__defaults__, cells)
 

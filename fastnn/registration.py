@@ -19,8 +19,9 @@ def register_activation(name, forward, gradient, *, gradient_of="input"):
     """Make an activation of your own known by a name.
 
     The functions are compiled when a fit first needs them. Joblib's workers get them with the
-    estimator, and a pickle of an estimator has those that it uses: as their names where they can be
-    imported; otherwise, from a script or a notebook, as code for this version of Python.
+    estimator, and a pickled estimator takes along those that it uses: as names where they can be
+    imported, which they must be where it is loaded; otherwise, from a script or a notebook, as code
+    for this version of Python.
 
     Parameters
     ----------

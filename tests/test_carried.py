@@ -3,6 +3,7 @@
 import copy
 import io
 import math
+import multiprocessing
 import os
 import pickle
 import subprocess
@@ -346,7 +347,16 @@ def register_two():
     register_activation("by_value", *as_in_a_script(bell, bell_gradient))
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
+# Its workers get what an estimator uses, and what the process had when they were forked.
+MULTIPROCESSING = pytest.param(
+    "multiprocessing",
+    marks=pytest.mark.skipif(
+        multiprocessing.get_all_start_methods()[0] != "fork", reason="needs fork"
+    ),
+)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading", MULTIPROCESSING])
 def test_workers_know_names_that_only_a_grid_has(backend):
     register_two()
     X, y = make_problem("binary")

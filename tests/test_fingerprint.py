@@ -248,11 +248,14 @@ def test_what_python_numpy_and_numba_have_is_accepted(function):
     assert fingerprint(function)
 
 
-def test_a_module_with_the_name_of_one_of_pythons(monkeypatch, tmp_path):
-    """A user's file counts by its contents though Python has a module of its name."""
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_module_with_the_name_of_one_of_pythons(is_file, monkeypatch, tmp_path):
+    """A user's module counts by its contents though Python has one of its name."""
     module = types.ModuleType("antigravity")
-    module.__file__, module.SLOPE = str(tmp_path / "antigravity.py"), 1.0
-    monkeypatch.setitem(sys.modules, "antigravity", module)
+    module.SLOPE = 1.0
+    if is_file:
+        module.__file__ = str(tmp_path / "antigravity.py")
+        monkeypatch.setitem(sys.modules, "antigravity", module)
     monkeypatch.setitem(globals(), "antigravity", module)
 
     def function(x):

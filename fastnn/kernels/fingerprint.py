@@ -98,7 +98,9 @@ def _version(package):
 
 def is_known_module(value):
     """Whether a value is a module whose contents are known by name and version."""
-    return isinstance(value, ModuleType) and _version(value.__name__.partition(".")[0]) is not None
+    if not isinstance(value, ModuleType) or sys.modules.get(value.__name__) is not value:
+        return False
+    return _version(value.__name__.partition(".")[0]) is not None
 
 
 def known_name(value):
