@@ -198,19 +198,19 @@ def effective(name, value):
     return value if configured == "auto" else configured
 
 
-class _Sent(tuple):
+class Sent(tuple):
     """The sender's process, None if nothing was ever configured in it, and its settings."""
 
     def __reduce_ex__(self, protocol):
         # joblib.hash pickles by protocol 3, and what goes to a worker by a later one: a result
         # depends on the settings that a fit sees, but not on the process, new in every run.
         pid, settings = self
-        return tuple, ((pid if protocol > 3 else None, settings),)
+        return Sent, ((pid if protocol > 3 else None, settings),)
 
 
 def packed():
     """What an estimator takes along to a worker."""
-    return _Sent((os.getpid() if _Process.is_used else None, dict(_in_force())))
+    return Sent((os.getpid() if _Process.is_used else None, dict(_in_force())))
 
 
 def unpack(sent):

@@ -7,18 +7,20 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import backends, config
+from fastnn.carried import packed, unpack
 from fastnn.concurrency import AtOnceMixin
 from fastnn.exceptions import InconsistentVersionWarning
 from fastnn.kernels.losses import LINKS
 from fastnn.kernels.optimizers import N_STATE, OPTIMIZERS, Optimizer
 from fastnn.network import Network
 from fastnn.parameters import check_activation
-from fastnn.registration import check_known, packed, unpack
+from fastnn.registration import check_known
 from fastnn.trained import EXTRA_ATTRIBUTES, TrainedNetwork, checked_array
 from fastnn.validation import check_prediction_data, check_representable, kernel_ready
 
 # Arrays of an optimizer that are None or of the parameters' shape.
 LIKE_PARAMS = ("average", "raw")
+FLOATS = ("float32", "float64")
 
 
 class FittedNetworkMixin(AtOnceMixin):
@@ -101,38 +103,51 @@ class FittedNetworkMixin(AtOnceMixin):
 
         moment = self._as_of_now()
         state = dict(super(FittedNetworkMixin, moment).__getstate__())
-        state["_fastnn_version"] = __version__
-        registered = packed()
+        trained = state.get("_trained")
+        if trained is not None:
+            trained = moment._compact(state)
+        network = None if trained is None else trained.network
+        registered = packed(moment.activation, moment.loss, network)
         if registered is not None:
             state["_registered"] = registered
-        state["_config"] = config.packed()
-        if "_trained" in state:
-            # The flat parameters once, instead of once more as views.
-            trained = moment._trained_network()
-            state["_trained"] = trained.to_state()
+        return state | {"_config": config.packed(), "_fastnn_version": __version__}
+
+    def _compact(self, state):
+        """Make what a state has of the network plain, and the parameters one vector, not views."""
+        try:
+            trained = self._trained_network()
+        except (TypeError, ValueError):
+            # A user has set what makes no network; it stays beside the one that was trained.
+            trained = self._trained
+        else:
             for name in trained.attributes:
                 state.pop(name, None)
-            optimizer = state.pop("_optimizer_state", None)
-            # That of another network, in whose place a user has put this one, serves no more.
-            if optimizer is not None and optimizer.slots.shape[1] == trained.network.n_params:
-                state["_optimizer_state"] = dict(vars(optimizer))
-        return state
+        state["_trained"] = trained.to_state()
+        n_params = trained.network.n_params
+        # Those of another network, in whose place a user has put this one, serve no more.
+        optimizer = state.pop("_optimizer_state", None)
+        if optimizer is not None and optimizer.slots.shape[1] == n_params:
+            state["_optimizer_state"] = dict(vars(optimizer))
+        if state.get("_came_to") is not None and state["_came_to"][0].size != n_params:
+            state["_came_to"] = None
+        return trained
 
     def __setstate__(self, state):
         state = dict(state)
         _warn_of_another_version(type(self).__name__, state.pop("_fastnn_version", None))
-        registered = state.pop("_registered", None)
-        if registered is not None:
-            unpack(registered)
+        unpack(state.pop("_registered", None))
         config.unpack(state.pop("_config", None))
         trained = state.pop("_trained", None)
-        optimizer = state.pop("_optimizer_state", None)
-        super().__setstate__(state)
         if trained is not None:
             trained = TrainedNetwork.from_state(trained)
+            shape = (trained.network.n_params,)
+            if state.get("_optimizer_state") is not None:
+                state["_optimizer_state"] = _optimizer_from(state["_optimizer_state"], *shape)
+            if state.get("_came_to") is not None:
+                last, digest = state["_came_to"]
+                state["_came_to"] = checked_array("_came_to", last, shape, FLOATS), digest
             self._set_trained(trained)
-            if optimizer is not None:
-                self._optimizer_state = _optimizer_from(optimizer, trained.network.n_params)
+        super().__setstate__(state)
 
     # ---- predictions ---------------------------------------------------------------
 
@@ -174,7 +189,7 @@ def _same_activation(activation, network):
     """Whether the parameter ``activation`` is still that of the network."""
     if isinstance(activation, str):
         return activation == network.activation or not network.activations
-    return tuple(activation) == network.activation
+    return np.iterable(activation) and tuple(activation) == network.activation
 
 
 def _checked_layers(coefs, intercepts):
@@ -234,10 +249,9 @@ def _optimizer_from(values, n_params):
             "The state of this estimator is not valid: there is no optimizer "
             f"{values['rule_name']!r}."
         )
-    floats = ("float32", "float64")
     values = dict(values)
     values["slots"] = checked_array(
-        "the optimizer's slots", values["slots"], (rule.n_slots, n_params), floats
+        "the optimizer's slots", values["slots"], (rule.n_slots, n_params), FLOATS
     )
     values["state"] = checked_array(
         "the optimizer's state", values["state"], (N_STATE,), ("float64",)
@@ -245,7 +259,7 @@ def _optimizer_from(values, n_params):
     for name in LIKE_PARAMS:
         if values[name] is not None:
             values[name] = checked_array(
-                f"the optimizer's {name}", values[name], (n_params,), floats
+                f"the optimizer's {name}", values[name], (n_params,), FLOATS
             )
     return Optimizer.from_attributes(values)
 

@@ -6,15 +6,21 @@ what is an indicator already (multilabel) is one.
 """
 
 from dataclasses import dataclass
+from reprlib import Repr
 
 import numpy as np
 from scipy import sparse
 from sklearn import get_config
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import unique_labels
 
 from fastnn.kernels.losses import CLASSIFIER_LOSSES
+
+# How values in messages are written: without most of their items where there are many.
+_writer = Repr()
+_writer.maxdict = _writer.maxlist = 20
+_writer.maxstring = _writer.maxother = 100
+shortened = _writer.repr
 
 
 def log_logistic(z):
@@ -43,6 +49,30 @@ def balanced(column, n_classes, sample_weight=None):
     present = counts > 0
     weights = np.ones(n_classes)
     weights[present] = counts.sum() / (present.sum() * counts[present])
+    return weights
+
+
+def weights_of(classes, class_weight):
+    """The weights (n_classes,) that a dict gives to classes; 1 where it does not name one.
+
+    Raises
+    ------
+    ValueError
+        If it names what is no class, unless all classes have a weight: a fold can lack a class.
+    """
+    labels = classes.tolist()
+    named = [label in class_weight for label in labels]
+    if not all(named):
+        known = set(labels)
+        unknown = [key for key in class_weight if key not in known]
+        if unknown:
+            raise ValueError(
+                f"class_weight names {shortened(unknown)}, which are no classes of y; these are "
+                f"{classes}."
+            )
+    weights = np.ones(len(labels))
+    for i in np.flatnonzero(named):
+        weights[i] = class_weight[labels[i]]
     return weights
 
 
@@ -164,32 +194,22 @@ class Labels:
                 for column, of_column in zip(encoded.T, classes, strict=True)
             ]
         given = class_weight if multilabel else [class_weight]
-        if isinstance(given, dict) or (isinstance(class_weight, list) and not multilabel):
+        if isinstance(given, dict) or not all(isinstance(one, dict) for one in given):
             raise ValueError(
                 "class_weight must be a dict or 'balanced', and for multilabel y a list of one "
-                f"dict for each label or 'balanced'; got {class_weight!r}."
+                f"dict for each label or 'balanced'; got {shortened(class_weight)}."
             )
         if len(given) != len(classes):
             raise ValueError(
                 f"For multilabel y, the number of elements in class_weight ({len(given)}) should "
                 f"match the number of labels ({len(classes)})."
             )
-        for of_column, labels in zip(given, classes, strict=True):
-            unknown = [key for key in of_column if key not in labels.tolist()]
-            if unknown and any(label not in of_column for label in labels.tolist()):
-                # Where all classes have a weight, more may: a fold can lack a class.
-                raise ValueError(
-                    f"class_weight names {unknown}, which are no classes of y; these are {labels}."
-                )
-        tables = [
-            compute_class_weight(of_column, classes=labels, y=labels)
-            for of_column, labels in zip(given, classes, strict=True)
-        ]
+        tables = [weights_of(labels, one) for labels, one in zip(classes, given, strict=True)]
         for table in tables:
             if not np.all((table >= 0) & (table < np.inf)):
                 raise ValueError(
                     "class_weight must have finite weights that are not negative, got "
-                    f"{class_weight!r}."
+                    f"{shortened(class_weight)}."
                 )
         return tables
 

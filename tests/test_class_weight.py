@@ -9,6 +9,7 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 
 from common import as_array, assert_same_model, left_as_it_was, make_problem, sample_weights
 from fastnn import MLPClassifier
+from fastnn.targets import Labels
 
 SMALL = dict(hidden_layer_sizes=(8,), batch_size=16, max_iter=6, random_state=0)
 NAMES = np.array(["ape", "bee", "cat", "dog"])
@@ -102,6 +103,31 @@ def test_a_rare_class_is_found():
     assert scores[1] > scores[0] + 0.1
 
 
+def test_many_classes_take_no_longer_each():
+    """It would take a quarter of an hour if every class were looked for among all others."""
+    n_classes = 200_000
+    names = np.array([f"class {i}" for i in range(n_classes)])
+    labels = Labels("multiclass", np.sort(names))
+    encoded = np.arange(n_classes, dtype=np.int32)[:, None]
+    given = {name: float(i) for i, name in enumerate(names[:-1])}
+    (table,) = labels.class_weights(given, encoded)
+    assert table.tolist() == [given.get(name, 1.0) for name in labels.classes.tolist()]
+    with pytest.raises(ValueError, match=r"names \['0', '1', .*, ...\], which are no classes") as e:
+        labels.class_weights({str(i): 1.0 for i in range(n_classes)}, encoded)
+    assert len(str(e.value)) < 1000
+
+
+@pytest.mark.parametrize("classes", [["0", "1", "2"], [1.0, 2.0, 4.0], [False, True], [-1, 4, 9]])
+def test_classes_of_every_kind_have_their_weights(classes):
+    rng = np.random.default_rng(0)
+    classes = np.array(classes)
+    X, y = rng.standard_normal((60, 3)), classes[np.arange(60) % len(classes)]
+    given = {label: 0.5 + i for i, label in enumerate(classes.tolist())}
+    model = MLPClassifier(**SMALL, class_weight=given).fit(X, y)
+    weights = np.array([given[label] for label in y.tolist()])
+    assert_same_model(model, MLPClassifier(**SMALL).fit(X, y, weights), X)
+
+
 def test_in_a_grid():
     X, y = uneven("binary")
     grid = {"class_weight": [None, "balanced", {0: 1, 1: 5}]}
@@ -135,7 +161,11 @@ def test_bad_weights(name):
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({0: 1.0}, "for multilabel y a list"), ([{1: 2.0}], r"elements in class_weight \(1\)")],
+    [
+        ({0: 1.0}, "for multilabel y a list"),
+        (["balanced"] * 3, "for multilabel y a list"),
+        ([{1: 2.0}], r"elements in class_weight \(1\)"),
+    ],
 )
 def test_bad_weights_of_labels(given, message):
     X, y = make_problem("multilabel")

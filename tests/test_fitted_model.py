@@ -341,6 +341,28 @@ def test_state_in_another_order_is_brought_into_ours(change):
     assert_same_model(again.partial_fit(X, y), model.partial_fit(X, y), X)
 
 
+def test_what_makes_no_network_is_copied_as_it_is():
+    model, X, _ = state_of()
+    model.coefs_ = [np.ones((3, 2)), np.ones((3, 2))]
+    again = pickle.loads(pickle.dumps(model))
+    with pytest.raises(ValueError, match="do not make a network"):
+        again.predict(X)
+    assert again.coefs_[0].shape == (3, 2)
+    model.set_params(activation=None)
+    assert pickle.loads(pickle.dumps(model)).activation is None
+
+
+def test_last_weights_of_a_validated_fit_are_checked():
+    X, y = make_problem("binary")
+    params = SMALL | {"warm_start": True, "max_iter": 30, "learning_rate_init": 0.1}
+    model = MLPClassifier(**params).fit(X, y, X_val=X[:9], y_val=y[:9])
+    state = model.__getstate__()
+    assert state["_came_to"] is not None
+    bad = replaced(state, ("_came_to",), lambda came_to: (came_to[0][:3], came_to[1]))
+    with pytest.raises(ValueError, match="_came_to must be an array of shape"):
+        model.__setstate__(bad)
+
+
 def test_another_version_warns(monkeypatch):
     """As scikit-learn does, by a warning of its category that names both versions."""
     model, X, _ = state_of()

@@ -1,21 +1,17 @@
 """Activations and losses of the user's own."""
 
-import pickle
 from math import exp, log1p, tanh
 
 import numpy as np
 import pytest
-from sklearn.model_selection import GridSearchCV
 
-from common import make_problem, run_python
+from common import make_problem
 from fastnn import (
     MLPClassifier,
     MLPRegressor,
     register_activation,
     register_loss,
-    registration,
 )
-from fastnn.kernels.activations import ACTIVATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SMALL = dict(hidden_layer_sizes=(12, 6), max_iter=10, random_state=0)
@@ -112,24 +108,6 @@ def test_defaults_are_part_of_the_meaning():
     assert found[0] != found[1]
 
 
-def test_what_came_from_elsewhere_gives_way():
-    """Where an estimator brought an activation, a later one may bring it with a new meaning."""
-    X, y = make_problem("regression")
-    register_activation("moved", lambda x: x, lambda x: 1.0)
-    entries = [registration.packed()]
-    register_activation("moved", lambda x: 3 * x, lambda x: 3.0)
-    entries.append(registration.packed())
-    del ACTIVATIONS["moved"]
-    forwards = []
-    for entry in entries:
-        registration.unpack(entry)
-        forwards.append(ACTIVATIONS["moved"].forward(1.0))
-    assert forwards == [1.0, 3.0]
-    register_activation("moved", lambda x: 5 * x, lambda x: 5.0)
-    registration.unpack(entries[0])
-    assert ACTIVATIONS["moved"].forward(1.0) == 5.0
-
-
 def test_global_constants_are_part_of_the_meaning():
     X, y = make_problem("regression")
     losses = []
@@ -138,47 +116,6 @@ def test_global_constants_are_part_of_the_meaning():
         losses.append(MLPRegressor(**SMALL, loss="half_square").fit(X, y).loss_curve_[0])
     globals()["HALF"] = 0.5
     assert losses[1] > 2 * losses[0]
-
-
-@pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_workers_know_it(backend):
-    import joblib
-
-    X, y = make_problem("binary")
-    grid = {"activation": ["swish", ("tangent", "relu")]}
-    with joblib.parallel_config(backend):
-        search = GridSearchCV(MLPClassifier(**SMALL), grid, cv=2, n_jobs=2).fit(X, y)
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-
-
-UNPICKLE = """
-import json, pickle, sys
-model = pickle.loads(bytes.fromhex(sys.argv[1]))
-try:
-    result = model.predict([[0.5] * 7]).tolist()
-except ValueError as error:
-    result = str(error)
-print(json.dumps(result))
-"""
-
-
-def test_unpickled_elsewhere(monkeypatch):
-    X, y = make_problem("regression")
-    # As where the functions are in a module that cannot be imported there.
-    model = MLPRegressor(**SMALL, activation="swish").fit(X, y)
-    expected = model.predict([[0.5] * 7])
-    data = pickle.dumps(model).hex()
-    assert run_python(UNPICKLE, data) == pytest.approx(expected.tolist())
-    assert "not registered in this process" in run_python(UNPICKLE, data, PYTHONPATH=package_only())
-
-
-def package_only():
-    """PYTHONPATH without this folder, where the functions above are."""
-    from pathlib import Path
-
-    import fastnn
-
-    return str(Path(fastnn.__file__).parent.parent)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@
 - ``units``: the loops of a training step, one template each.
 - ``dropout``, ``image_units``, ``norm_units``, ``muon_units``: more of these, of what their names
   say.
+- ``fingerprint``: what a user's function means, as a hash of all that it reaches.
 - ``catalog``: which units there are, and what their templates are bound to.
 - ``threads``: how many threads a piece of work gets.
 - ``plan``: a table of units, and what runs it, on one thread or many.

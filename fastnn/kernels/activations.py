@@ -162,6 +162,8 @@ class Activation:
     init_factor : float
         With ``weight_init="auto"`` weights are uniform within
         sqrt(init_factor / (fan_in + fan_out)).
+    is_users : bool
+        Whether a user registered it.
     """
 
     name: str
@@ -172,6 +174,7 @@ class Activation:
     learned: float | None = None
     learned_gradient: Callable | None = None
     init_factor: float = 6.0
+    is_users: bool = False
 
 
 ACTIVATIONS = {

@@ -4,14 +4,11 @@ A function here for each kind of unit says what its template's open names are bo
 mathematics, such as ``exp``, come with the precision; see elementary.py.
 """
 
-import hashlib
 import inspect
 import math
 from dataclasses import dataclass
 from functools import cache
-from types import CodeType, FunctionType
-
-import numpy as np
+from types import CellType, FunctionType, ModuleType
 
 from fastnn.kernels import (
     dropout,
@@ -25,10 +22,17 @@ from fastnn.kernels import (
     units,
 )
 from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.fingerprint import (
+    fingerprint,
+    is_dispatcher,
+    is_numbas,
+    look_up,
+    references,
+)
 from fastnn.kernels.losses import LINKS, LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS
 
-# What users' functions call is replaced by ours.
+# Functions of `math` in whose place users' functions call ours.
 USERS_MATHEMATICS = ("exp", "log", "log1p", "tanh")
 
 
@@ -73,8 +77,10 @@ def bound(function, *labels, **factories):
 
     def make(precision):
         names = _bindings(function, precision, factories)
-        module = function.__module__.split(".")[-1]
-        label = _label("_".join((module, function.__name__, *labels)), function)
+        module = (function.__module__ or "").split(".")[-1]
+        label = "_".join((module, function.__name__, *labels))
+        if _is_users(function):
+            label = f"{label}_{fingerprint(function)}"
         return jit.bind(function, f"{label}_{precision}", **names)
 
     return make
@@ -82,14 +88,9 @@ def bound(function, *labels, **factories):
 
 def _bindings(function, precision, factories):
     """What the open names of a function are: mathematics, factories, functions of its module."""
-    names = elementary.bindings(precision)
     if _is_users(function):
-        # Of these only the functions that they have from Python's math.
-        names = {
-            name: names[name]
-            for name in USERS_MATHEMATICS
-            if function.__globals__.get(name) is getattr(math, name)
-        }
+        return _users_bindings(function, precision)
+    names = elementary.bindings(precision)
     names = names | {key: make(precision) for key, make in factories.items()}
     for name in function.__code__.co_names:
         helper = function.__globals__.get(name)
@@ -100,51 +101,68 @@ def _bindings(function, precision, factories):
     return names
 
 
+# ---- users' functions ------------------------------------------------------------------------
+
+
 def _is_users(function):
-    return not function.__module__.startswith("fastnn.kernels.")
+    return not (function.__module__ or "").startswith("fastnn.kernels.")
 
 
-def _label(name, *functions):
-    """A name for the functions; where they are a user's, with a hash of them.
+def _users_bindings(function, precision):
+    """What a user's function is to find under the globals that it uses, where that is ours.
 
-    Units and functions are known by names, here and on disk, and what a user's name stands for
-    may change.
+    Of a module that has such things, it is to find a copy.
     """
-    own = [function for function in functions if function and _is_users(function)]
-    if not own:
-        return name
-    digest = hashlib.sha256()
-    for function in own:
-        _hash_function(digest, function, set())
-    return f"{name}_{digest.hexdigest()[:16]}"
-
-
-def _hash_function(digest, function, seen):
-    """Add a function, and the globals that it uses, to a hash."""
-    if function in seen:
-        return
-    seen.add(function)
-    digest.update(repr((function.__defaults__, function.__kwdefaults__)).encode())
-    for name in _hash_code(digest, function.__code__):
-        value = function.__globals__.get(name)
-        if isinstance(value, FunctionType):
-            _hash_function(digest, value, seen)
-        elif isinstance(value, np.ndarray | np.generic):
-            digest.update(repr((name, value.dtype.str, value.shape)).encode() + value.tobytes())
-        elif isinstance(value, int | float | str | tuple):
-            digest.update(repr((name, value)).encode())
-
-
-def _hash_code(digest, code):
-    """Add code to a hash, with that of functions inside it; returns the global names it uses."""
-    names = list(code.co_names)
-    digest.update(code.co_code + repr(code.co_names).encode())
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names += _hash_code(digest, constant)
-        else:
-            digest.update(repr(constant).encode())
+    names = {}
+    for reference in references(function.__code__):
+        *modules, value = look_up(function, reference)
+        replacement = _replacement(value, precision)
+        if replacement is value:
+            continue
+        holder = names
+        for name, module in zip(reference, modules, strict=False):
+            if holder.get(name, module) is module:
+                holder[name] = ModuleType(module.__name__)
+                vars(holder[name]).update(vars(module))
+            holder = vars(holder[name])
+        holder[reference[len(modules)]] = replacement
     return names
+
+
+def _replacement(value, precision):
+    """A function of ours for one that users' functions call; anything else stays what it is."""
+    for name in USERS_MATHEMATICS:
+        if value is getattr(math, name):
+            return elementary.bindings(precision)[name]
+    if getattr(value, "__module__", None) is None or is_numbas(value):
+        return value
+    if isinstance(value, FunctionType):
+        return bound(value)(precision)
+    return _recompiled(value, precision) if is_dispatcher(value) else value
+
+
+def _recompiled(dispatcher, precision):
+    """An ``@njit`` function compiled anew, because it has frozen the globals of its first call."""
+    function = dispatcher.py_func
+    cells = [
+        CellType(_replacement(cell.cell_contents, precision)) for cell in function.__closure__ or ()
+    ]
+    name = f"{function.__name__}_{fingerprint(dispatcher)}_{precision}"
+    return jit.bind_again(dispatcher, name, tuple(cells), _users_bindings(function, precision))
+
+
+def _label(name, entry, *functions):
+    """A name for an entry's functions; of a user's entry with a hash, since its name is reused."""
+    return "_".join((name, *map(fingerprint, functions))) if entry.is_users else name
+
+
+def meaning(network):
+    """What the activations of a network that are users' mean at present, as the units' names."""
+    entries = (ACTIVATIONS[name] for name in network.activations)
+    return tuple(fingerprint(entry.forward) for entry in entries if entry.is_users)
+
+
+# ---- the units -------------------------------------------------------------------------------
 
 
 def constant(value):
@@ -205,7 +223,7 @@ def csr_gradient_unit(precision):
 def activate_unit(precision, activation):
     entry = ACTIVATIONS[activation]
     template = units.activate if entry.learned is None else units.activate_learned
-    label = _label(activation, entry.forward)
+    label = _label(activation, entry, entry.forward)
     return compile_unit(template, precision, label, forward=bound(entry.forward))
 
 
@@ -213,7 +231,7 @@ def backward_unit(precision, activation):
     entry = ACTIVATIONS[activation]
     gradient = bound(entry.gradient)
     if entry.learned is None:
-        label = _label(activation, entry.gradient)
+        label = _label(activation, entry, entry.gradient)
         return compile_unit(units.backward, precision, label, gradient=gradient)
     return compile_unit(
         units.backward_learned, precision, activation, gradient=gradient,
@@ -245,14 +263,16 @@ def norm_backward_unit(precision):
 
 def output_unit(precision, name):
     loss = LOSSES[name]
-    label = _label(name, loss.value, loss.gradient)
+    label = _label(name, loss, loss.value, loss.gradient)
     factories = {"value": bound(loss.value)}
-    if loss.is_of_two:
+    if loss.is_users:
         body = units.separate_loss
         for key in ("value", "gradient"):
             function = getattr(loss, key)
             of_two = bound(function)
-            factories[key] = bound(units.without_parameter, _label(key, function), of_two=of_two)
+            factories[key] = bound(
+                units.without_parameter, _label(key, loss, function), of_two=of_two
+            )
     elif not loss.coupled:
         body = units.separate_loss
         factories["gradient"] = bound(loss.gradient)

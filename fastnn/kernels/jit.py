@@ -16,7 +16,7 @@ import time
 import types
 
 from llvmlite import ir
-from numba import njit
+from numba import jit, njit
 from numba import types as nb
 from numba.core.ccallback import CFunc
 from numba.core.codegen import JITCodeLibrary
@@ -43,10 +43,10 @@ _observers = []
 SECONDS = {}
 
 
-def copy_function(function, name, bindings):
+def copy_function(function, name, bindings, cells=None):
     """A copy of a plain function, renamed, with ``bindings`` added to its globals."""
     clone = types.FunctionType(
-        function.__code__, {**function.__globals__, **bindings}, name, function.__defaults__
+        function.__code__, {**function.__globals__, **bindings}, name, function.__defaults__, cells
     )
     clone.__qualname__ = name
     clone.__module__ = function.__module__
@@ -113,6 +113,25 @@ def bind(function, name, *, from_python=False, **bindings):
         if name not in _functions:
             clone = copy_function(function, name, bindings)
             _functions[name] = njit(nogil=True, **flags)(clone)
+        return _functions[name]
+
+
+def jitted(function, signatures, types_of_locals, options):
+    """An ``@njit`` function by the options that another one has."""
+    return jit(signatures, locals=types_of_locals, **options)(function)
+
+
+def bind_again(dispatcher, name, cells, bindings):
+    """Compile the function of an ``@njit`` function again, by its options, but under ``name``.
+
+    The variables that it closes over are in ``cells``.
+    """
+    with _lock:
+        if name not in _functions:
+            clone = copy_function(dispatcher.py_func, name, bindings, cells)
+            signatures = None if dispatcher._can_compile else dispatcher.nopython_signatures
+            options = dispatcher.targetoptions
+            _functions[name] = jitted(clone, signatures, dispatcher.locals, options)
         return _functions[name]
 
 

@@ -228,8 +228,8 @@ class Loss:
         Whether the loss couples a row's outputs; its target is then a class index.
     mean_over_outputs : bool
         Whether a row's loss is the mean over the outputs instead of the sum.
-    is_of_two : bool
-        Whether value and gradient are functions of z and y alone, as users write them.
+    is_users : bool
+        Whether a user registered it. Its value and gradient are functions of z and y alone.
     """
 
     name: str
@@ -240,7 +240,7 @@ class Loss:
     parameter: str | None = None
     coupled: bool = False
     mean_over_outputs: bool = False
-    is_of_two: bool = False
+    is_users: bool = False
 
 
 def _regression(name, value, gradient, parameter=None):

@@ -65,7 +65,7 @@ def predict_small(network, params, X, link, n_threads, kept):
     """
     n_rows = len(X)
     capacity = 1 << (n_rows - 1).bit_length()
-    key = (capacity, X.dtype.char, link, n_threads)
+    key = (capacity, X.dtype.char, link, n_threads, catalog.meaning(network))
     plan = kept.pop(key, None) or KeptPrediction(network, params, X, capacity, link, n_threads)
     outputs = plan(X)
     if len(kept) >= MOST_KEPT:
