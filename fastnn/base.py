@@ -1,7 +1,7 @@
 """What MLPClassifier and MLPRegressor share: fitting."""
 
 import copy
-import warnings
+from abc import ABC
 from time import perf_counter
 
 import numpy as np
@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from fastnn import config, stats
+from fastnn import config, notices, stats
 from fastnn.advice import warn_unscaled
 from fastnn.callbacks import CallbackSupportMixin, callbacks_of
 from fastnn.exchange import ExchangeMixin
@@ -60,9 +60,12 @@ MARKS = ("best_loss_", "best_validation_score_", "best_epoch_", "_no_improvement
 
 
 class BaseMultilayerPerceptron(
-    InspectionMixin, ExchangeMixin, FittedNetworkMixin, CallbackSupportMixin, BaseEstimator
+    InspectionMixin, ExchangeMixin, FittedNetworkMixin, CallbackSupportMixin, BaseEstimator, ABC
 ):
-    """Base class of the two estimators. Not for use by itself."""
+    """Base class of the two estimators. Not for use by itself.
+
+    An ABC, as scikit-learn's is, so that both have the same metaclass.
+    """
 
     def _validate_params(self):
         check_weight_init(self)
@@ -151,11 +154,9 @@ class BaseMultilayerPerceptron(
         """Whether early stopping has ended the training that partial_fit is to go on with."""
         ended = self.early_stopping and getattr(self, "_has_stopped", False)
         if ended:
-            warnings.warn(
+            notices.advise(
                 f"Early stopping has ended this training ({self.stop_reason_}) and partial_fit "
-                "changes nothing. To go on, set early_stopping=False; for a new model, call fit.",
-                UserWarning,
-                stacklevel=2,
+                "changes nothing. To go on, set early_stopping=False; for a new model, call fit."
             )
         return ended
 
@@ -200,12 +201,10 @@ class BaseMultilayerPerceptron(
                     f"has {of_model}. Fit a new one: set warm_start=False and call fit."
                 )
         if layer_units != fitted.layer_units:
-            warnings.warn(
+            notices.advise(
                 f"hidden_layer_sizes={self.hidden_layer_sizes} has no effect: the network "
                 f"that is trained further has hidden layers of {fitted.layer_units[1:-1]} "
-                "units. Set warm_start=False and call fit for a new network.",
-                UserWarning,
-                stacklevel=2,
+                "units. Set warm_start=False and call fit for a new network."
             )
         network = self._network_of(fitted.layer_units)
         dtype = params.dtype if self.dtype == "auto" else np.dtype(self.dtype)
@@ -316,7 +315,7 @@ class BaseMultilayerPerceptron(
             "\nYou might also want to scale the data as shown in:\n"
             "    https://scikit-learn.org/stable/modules/preprocessing.html"
         )
-        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+        notices.warn(message, ConvergenceWarning)
 
     def _fit_stochastic(self, network, params, raw, data, rows, watch, incremental):
         """Train ``params`` in place; set the attributes of a stochastic fit."""
@@ -383,40 +382,35 @@ class BaseMultilayerPerceptron(
 
     def _warn_undefined(self, watch):
         if watch.evaluate is not None and watch.is_undefined:
-            warnings.warn(
+            notices.advise(
                 "The score of the validation set was never a number, so the model keeps the last "
                 "weights. Give a larger validation set, with samples of every class, or another "
-                "scoring.",
-                UserWarning,
-                stacklevel=2,
+                "scoring."
             )
 
     def _warn_outcome(self, outcome):
         if outcome == "interrupted":
-            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
+            notices.warn("Training interrupted by user.")
         elif outcome == "max_iter" and not has_planned_end(self.learning_rate):
-            warnings.warn(
+            notices.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
                 "reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         elif outcome == "max_time":
-            warnings.warn(
+            notices.warn(
                 f"Maximum time (max_time={self.max_time} seconds) reached after {self.n_iter_} "
                 "iteration(s) and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         elif outcome == "diverged" and self.best_validation_score_ is not None:
             # Without validation, non-finite weights are an error.
-            warnings.warn(
+            notices.warn(
                 f"Training diverged in iteration {self.n_iter_}: the weights became "
                 "non-finite. The model keeps the weights of the best validation score, or "
                 "the initial ones if there was none. Scale the data, or lower "
                 "learning_rate_init.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
 
     def _optimizer_for(self, params, incremental):

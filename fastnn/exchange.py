@@ -3,7 +3,6 @@
 import copy
 import inspect
 import math
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from sklearn.neural_network._base import ACTIVATIONS as THEIR_ACTIVATIONS
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 from sklearn.preprocessing import LabelBinarizer
 
+from fastnn import notices
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
 from fastnn.kernels.optimizers import (
     BETA_1,
@@ -210,16 +210,16 @@ class ExchangeMixin:
         True
         """
         theirs = counterpart(cls)
-        if not isinstance(model, theirs):
+        # By its bases: for isinstance, patch_sklearn makes our estimators scikit-learn's.
+        if theirs not in type(model).__mro__:
             raise TypeError(_wrong_model(cls, theirs, model))
         params = {name: getattr(model, name) for name in theirs._get_param_names()}
         for name, value in WITHOUT_EFFECT.get(model.solver, {}).items():
             if params[name] != value:
-                warnings.warn(
+                notices.warn(
                     f"{name}={params[name]!r} has no effect with scikit-learn's "
                     f"solver={model.solver!r}, and would have one here: it is now {value!r}.",
-                    UserWarning,
-                    stacklevel=2,
+                    module=notices.OWN_MODULE,
                 )
                 params[name] = value
         state = {k: v for k, v in vars(model).items() if k in SHARED_ATTRIBUTES}
@@ -341,11 +341,10 @@ def _warn_left_out(cls, left_out, fitted):
         if fitted
         else "The result will be trained without them."
     )
-    warnings.warn(
+    notices.warn(
         f"scikit-learn's {cls.__name__} does not have {', '.join(left_out.values())}. "
         f"{consequence}",
-        UserWarning,
-        stacklevel=3,
+        module=notices.OWN_MODULE,
     )
 
 
@@ -439,11 +438,11 @@ def _wrong_model(cls, theirs, model):
         )
     given = f"{type(model).__module__.split('.')[0]}'s {type(model).__name__}"
     message = f"{cls.__name__}.from_sklearn takes scikit-learn's {theirs.__name__}, got {given}."
+    if isinstance(model, ExchangeMixin):
+        return f"{message} It is an estimator of this package already."
     if isinstance(model, _multilayer_perceptron.BaseMultilayerPerceptron):
         other = "MLPClassifier" if isinstance(model, ClassifierMixin) else "MLPRegressor"
         return f"{message} Use {other}.from_sklearn."
-    if isinstance(model, ExchangeMixin):
-        return f"{message} It is an estimator of this package already."
     if hasattr(model, "steps"):
         return f"{message} Give the pipeline's own step, such as pipeline[-1]."
     return message

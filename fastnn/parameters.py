@@ -1,13 +1,13 @@
 """What values parameters may have, and which of them a solver makes use of."""
 
 import inspect
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
+from fastnn import notices
 from fastnn.augmentation import ImageAugmenter
 from fastnn.backends import DEVICES
 from fastnn.initializers import INITIALIZERS
@@ -188,11 +188,9 @@ def warn_ignored_parameters(model, has_validation=False):
         f"{name}={getattr(model, name)!r} is only used with {USED_WITH[name][0]}"
         for name in ignored
     )
-    warnings.warn(
+    notices.advise(
         f"Some parameters have no effect in this combination: {listed}. "
-        "Change what they depend on, or leave them at their defaults.",
-        UserWarning,
-        stacklevel=2,
+        "Change what they depend on, or leave them at their defaults."
     )
 
 
@@ -287,11 +285,9 @@ def check_batch_size(model, n_samples):
     if model.batch_size != "auto":
         batch_size = min(int(model.batch_size), n_samples)
         if model.batch_size > n_samples:
-            warnings.warn(
+            notices.warn(
                 "Got `batch_size` less than 1 or larger than "
-                "sample size. It is going to be clipped",
-                UserWarning,
-                stacklevel=2,
+                "sample size. It is going to be clipped"
             )
     if model.batch_norm and batch_size == 1:
         raise ValueError(
