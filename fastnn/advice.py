@@ -52,7 +52,9 @@ def warn_other_scale(X, X_val):
     own, other = _Moments(X), _Moments(X_val)
     size, size_val = own.length, other.length
     spread = own.scale * own.spread
-    shift = np.sqrt(np.square(own.scale * own.mean - other.scale * other.mean).sum())
+    unit = max(own.scale, other.scale)
+    means = [moments.scale / unit * moments.mean for moments in (own, other)]
+    shift = unit * np.sqrt(np.square(means[0] - means[1]).sum())
     is_other = size > 0 and not 1 / OTHER_SIZE <= size_val / size <= OTHER_SIZE
     if is_other or (spread > 0 and shift > OTHER_PLACE * spread):
         _warn_once(

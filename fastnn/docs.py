@@ -29,7 +29,7 @@ solver : {'lbfgs', SOLVER_NAMES}, default='adam'
 SOLVER_LIST
 
     A parameter that is not at its default and that the solver makes no use of
-    is named in a UserWarning, once a fit.
+    is named in an `~fastnn.exceptions.AdviceWarning`, once a fit.
 
 alpha : float, default=0.0001
     Strength of the L2 penalty on the weights (not on the intercepts): the loss

@@ -67,7 +67,7 @@ def advice_is_wanted():
 def _give(message, category, module, caller):
     if not isinstance(warnings.warn, BuiltinFunctionType):
         # The program has put a function in its place, mostly one that says nothing.
-        warnings.warn(message, category)
+        warnings.warn(message, category, stacklevel=3)
         return
     try:
         warnings.warn_explicit(

@@ -286,8 +286,7 @@ def check_batch_size(model, n_samples):
         batch_size = min(int(model.batch_size), n_samples)
         if model.batch_size > n_samples:
             notices.warn(
-                "Got `batch_size` less than 1 or larger than "
-                "sample size. It is going to be clipped"
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             )
     if model.batch_norm and batch_size == 1:
         raise ValueError(

@@ -7,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from common import assert_same_model, make_problem
 from fastnn import MLPClassifier, MLPRegressor
+from fastnn.exceptions import AdviceWarning
 
 SMALL = dict(hidden_layer_sizes=(8,), random_state=0)
 
@@ -184,7 +185,7 @@ def test_a_score_that_is_never_defined(early_stopping):
     X, y, _ = split("regression")
     held_out = {"X_val": X[:1], "y_val": y[:1]}
     model = MLPRegressor(**SMALL, early_stopping=early_stopping, max_iter=30)
-    with pytest.warns(UserWarning, match="score of the validation set was never a number, so the"):
+    with pytest.warns(AdviceWarning, match="score of the validation set was never a number"):
         model.fit(X, y, **held_out)
     plain = MLPRegressor(**SMALL, max_iter=model.n_iter_).fit(X, y)
     assert_same_model(model, plain, X)
