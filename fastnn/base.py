@@ -20,6 +20,7 @@ from fastnn.kernels.optimizers import AVERAGE_DECAY, AVERAGE_POWER, DECAY, Optim
 from fastnn.monitoring import given_validation, split_off
 from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import (
+    changed_parameters,
     check_activation,
     check_batch_norm,
     check_batch_size,
@@ -29,6 +30,7 @@ from fastnn.parameters import (
     check_weight_init,
     warn_ignored_parameters,
 )
+from fastnn.progress import name_of_fit
 from fastnn.schedules import Schedule, has_planned_end
 from fastnn.stopping import Progress, Watch
 from fastnn.training import LBFGSFit, StochasticFit, digest
@@ -259,7 +261,8 @@ class BaseMultilayerPerceptron(
             n_samples=n_samples,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
-            verbose=int(self.verbose),
+            verbose=self._verbose(),
+            name=self._name_of_fit(),
             max_time=self.max_time,
             evaluate=None if validation is None else validation.evaluate,
             early_stopping=self.early_stopping,
@@ -269,6 +272,17 @@ class BaseMultilayerPerceptron(
             callbacks=callbacks,
             started=started,
         )
+
+    def _verbose(self):
+        """What the epochs of this fit show."""
+        # As in scikit-learn, what lbfgs prints is SciPy's, which prints nothing since 1.15.
+        is_shown = self.verbose == "progress" or self.solver != "lbfgs"
+        return self.verbose if is_shown else False
+
+    def _name_of_fit(self):
+        if self.verbose != "progress":
+            return ""
+        return name_of_fit(type(self).__name__, changed_parameters(self))
 
     # ---- the solvers ---------------------------------------------------------------
 
@@ -289,6 +303,7 @@ class BaseMultilayerPerceptron(
             gtol=self.tol,
             max_fun=self.max_fun,
             dtype=params.dtype,
+            prints=bool(self.verbose) and self.verbose != "progress",
         )
         result = fit.run()
         self._set_progress(watch)

@@ -3,7 +3,7 @@
 Those that scikit-learn gives, too, come under its module, so that filters that a program has for
 scikit-learn's go on to work. Advice, which scikit-learn does not give, has a category of its own.
 All of them point at the line of the user's program that led to the fit, through however many
-searches, pipelines and loops of joblib's.
+searches and pipelines.
 """
 
 import os
@@ -22,13 +22,15 @@ SKLEARN_MODULE = "sklearn.neural_network._multilayer_perceptron"
 OWN_MODULE = "fastnn"
 # Packages whose frames are never the user's; neither are those of Python's own library.
 MACHINERY = ("fastnn", "sklearn", "joblib", "scipy", "numba")
+# Folders and files of scikit-learn that pass a call for a fit on, and do not make several of it.
+PASSING_ON = ("base.py", "pipeline.py", "compose", "utils", "callback")
 
 
 class _Advice:
-    """Whether advice is wanted, and where it was given from within loops of joblib's."""
+    """Whether advice is wanted, and what fits that are among others have given, from which line."""
 
     is_wanted = True
-    given_in_loops = set()
+    given_among_others = set()
 
 
 def warn(message, category=UserWarning, module=SKLEARN_MODULE):
@@ -39,19 +41,19 @@ def warn(message, category=UserWarning, module=SKLEARN_MODULE):
 def advise(message):
     """Give a warning that scikit-learn does not give, unless no advice is wanted.
 
-    The fits of a search, or of another loop of joblib's, give it once for a line of the program:
-    scikit-learn resets Python's filters for each of them, which would let it through every time.
+    The fits of a search, an ensemble and the like give it once for a line of the program. Python's
+    filter does not see to that, because scikit-learn resets what it remembers in every fit.
     """
     if not _Advice.is_wanted:
         return
     caller = find_caller()
     given = (message, caller.filename, caller.lineno)
-    if caller.is_looped and given in _Advice.given_in_loops:
+    if caller.is_among_others and given in _Advice.given_among_others:
         return
     _give(message, AdviceWarning, OWN_MODULE, caller)
     # Not reached where a filter has made an error of it.
-    if caller.is_looped:
-        _Advice.given_in_loops.add(given)
+    if caller.is_among_others:
+        _Advice.given_among_others.add(given)
 
 
 def want_advice(wanted):
@@ -89,14 +91,14 @@ class Caller:
     lineno : int
     registry : dict
         Where Python keeps which warnings this module has given.
-    is_looped : bool
-        Whether joblib stands between it and the fit: in searches, ensembles and the like.
+    is_among_others : bool
+        Whether it called for several fits, by a search, an ensemble or the like.
     """
 
     filename: str
     lineno: int
     registry: dict
-    is_looped: bool
+    is_among_others: bool
 
 
 def find_caller():
@@ -105,22 +107,25 @@ def find_caller():
     Where there is none in this thread, as in joblib's workers, it is the one that called the
     estimator's method.
     """
-    machinery = _folders()
+    folders = _folders()
+    libraries = tuple(folders.values())
+    passing_on = tuple(folders["sklearn"] + name for name in PASSING_ON)
+    multiplying = (folders["sklearn"], folders["joblib"])
     # Methods of estimators are called through a wrapper in sklearn.base.
-    estimators = (machinery["fastnn"], os.path.join(machinery["sklearn"], "base.py"))
-    libraries = tuple(machinery.values())
-    frame, calls_method, is_looped = sys._getframe(1), None, False
+    methods = (folders["fastnn"], passing_on[0])
+    frame, calls_method, is_among_others = sys._getframe(1), None, False
     while frame is not None:
         filename = frame.f_code.co_filename
         if not (filename.startswith(libraries) or _is_pythons(filename)):
             break
-        if calls_method is None and not filename.startswith(estimators):
+        if calls_method is None and not filename.startswith(methods):
             calls_method = frame
-        is_looped = is_looped or filename.startswith(machinery["joblib"])
+        if filename.startswith(multiplying) and not filename.startswith(passing_on):
+            is_among_others = True
         frame = frame.f_back
     frame = frame or calls_method or sys._getframe(1)
     registry = frame.f_globals.setdefault("__warningregistry__", {})
-    return Caller(frame.f_code.co_filename, frame.f_lineno, registry, is_looped)
+    return Caller(frame.f_code.co_filename, frame.f_lineno, registry, is_among_others)
 
 
 @cache

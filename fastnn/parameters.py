@@ -51,7 +51,7 @@ CONSTRAINTS = {
     "shuffle": ["boolean"],
     "random_state": ["random_state"],
     "tol": [Interval(Real, 0, None, closed="left")],
-    "verbose": ["verbose"],
+    "verbose": ["verbose", StrOptions({"progress"})],
     "warm_start": ["boolean"],
     "momentum": [Interval(Real, 0, 1, closed="both")],
     "nesterovs_momentum": ["boolean"],
@@ -165,17 +165,25 @@ def has_hidden_layers(model):
     return np.size(model.hidden_layer_sizes) > 0
 
 
+def changed_parameters(model):
+    """The parameters of the constructor that are not at their defaults, with their values."""
+    return {
+        name: getattr(model, name)
+        for name, parameter in inspect.signature(type(model)).parameters.items()
+        if hasattr(model, name) and not np.array_equal(getattr(model, name), parameter.default)
+    }
+
+
 def ignored_parameters(model, has_validation=False):
     """Names of parameters that are not at their defaults and that a fit will not use."""
-    defaults = inspect.signature(type(model)).parameters
+    changed = changed_parameters(model)
     return [
         name
         for name, (_, is_used) in USED_WITH.items()
-        if name in defaults
+        if name in changed
         # An empty sequence, one value for each of no layers, asks for nothing.
-        and np.size(getattr(model, name)) > 0
+        and np.size(changed[name]) > 0
         and not is_used(model, has_validation)
-        and not np.array_equal(getattr(model, name), defaults[name].default)
     ]
 
 

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastnn import notices, stats
+from fastnn import notices, stats, streams
 from fastnn.validation import (
     as_it_was_on_failure,
     check_prediction_data,
@@ -376,7 +376,7 @@ class Perceptron(ClassifierMixin, BaseEstimator):
                 errors = learner.run_epoch(order)
                 curve.append(errors)
                 if self.verbose:
-                    print(f"Iteration {epoch}, errors = {errors}")
+                    streams.write_line(f"Iteration {epoch}, errors = {errors}")
                 if errors == 0:
                     return curve, "converged"
                 if not np.isfinite(learner.weights).all():

@@ -123,6 +123,8 @@ class Watch:
         What the validation score is called in messages.
     unit : str
         "epoch" or "iteration".
+    name : str
+        What the fit is called in its progress line, where there are others.
     patience : bool
         Whether training ends where it does not improve. Not so with L-BFGS by its training loss,
         which has a criterion of its own.
@@ -141,12 +143,13 @@ class Watch:
     n_samples: int
     tol: float = 1e-4
     n_iter_no_change: float = 10
-    verbose: int = 0
+    verbose: int | str = 0
     max_time: float | None = None
     evaluate: Callable | None = None
     early_stopping: bool = False
     score_name: str = "Validation score"
     unit: str = "epoch"
+    name: str = ""
     patience: bool = True
     callbacks: Any = field(default_factory=NoCallbacks)
     started: float = field(default_factory=perf_counter)
@@ -159,6 +162,7 @@ class Watch:
             max_epochs=self.max_epochs,
             n_samples=self.n_samples,
             max_time=self.max_time,
+            name=self.name,
         )
 
     @property
@@ -180,6 +184,7 @@ class Watch:
         made = make()
         if self.deadline is not None:
             self.deadline += perf_counter() - begin
+        self.report.ready()
         return made
 
     def begin(self, params):

@@ -26,4 +26,7 @@ def write_line(text, *, to="stdout", flush=False):
     if stream is None:
         return
     with suppress(Exception):
-        print(text, file=stream, flush=flush)
+        # In one piece, so that no other process writes in between.
+        stream.write(f"{text}\n")
+        if flush:
+            stream.flush()

@@ -37,7 +37,7 @@ IGNORED = dict(SHORT, momentum=0.5)  # which adam does not use
 
 @pytest.fixture(autouse=True)
 def _nothing_given_yet(monkeypatch):
-    monkeypatch.setattr(notices._Advice, "given_in_loops", set())
+    monkeypatch.setattr(notices._Advice, "given_among_others", set())
     monkeypatch.setattr(advice, "_said", set())
 
 
@@ -273,16 +273,15 @@ def test_programs_can_except_it_from_errors():
 
 
 def test_a_search_gives_it_once():
-    """For a line of the program, though scikit-learn resets Python's filters for each fit."""
+    """For a line of the program, though scikit-learn resets what Python's filter remembers."""
     search = GridSearchCV(MLPClassifier(**IGNORED), {"alpha": [1e-4, 1e-2, 1.0]}, cv=3)
     with warnings.catch_warnings(record=True) as records:
         warnings.simplefilter("default")
         warnings.simplefilter("ignore", ConvergenceWarning)
         search.fit(X, y)
         cross_val_score(MLPClassifier(**IGNORED), X, y, cv=3)
-    first, refit, other = records
-    # The last fit of a search is no part of its loop.
-    assert first.lineno == refit.lineno == other.lineno - 1
+    of_search, of_scores = records
+    assert of_search.lineno == of_scores.lineno - 1
 
 
 def test_none_is_lost_while_it_is_not_wanted():
