@@ -44,7 +44,7 @@ SHARED_ATTRIBUTES = (
     "_random_state",
 )  # fmt: skip
 # Parameters of ours that do not change what a step of training does.
-NOT_OF_STEPS = {"n_jobs", "device", "dtype", "weight_init", "scoring", "max_time"}
+NOT_OF_STEPS = {"n_jobs", "device", "dtype", "weight_init", "scoring", "max_time", "verbose"}
 
 
 def counterpart(cls):
@@ -311,7 +311,8 @@ def _their_parameters(model, cls, known):
     defaults = inspect.signature(_own_class(type(model))).parameters
     solver = model.solver if model.solver in SOLVERS else "adam"
     learning_rate = model.learning_rate if model.learning_rate in SCHEDULES else "constant"
-    known = {**known, "solver": solver, "learning_rate": learning_rate}
+    verbose = True if model.verbose == "progress" else model.verbose
+    known = {**known, "solver": solver, "learning_rate": learning_rate, "verbose": verbose}
     known |= WITHOUT_EFFECT.get(solver, {})
     params, left_out = {}, {}
     for name, parameter in defaults.items():
