@@ -1,4 +1,4 @@
-"""What the warnings say of data that is not scaled and of parameters that do nothing, and why.
+"""What is advised on data that is not scaled and on parameters that do nothing, and why.
 
 python examples/advice.py
 """
@@ -12,15 +12,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastnn import MLPClassifier, MLPRegressor
+from fastnn.exceptions import AdviceWarning
 
 
 def score(title, model, X, y):
-    """Print the mean score of five folds, and what was warned of meanwhile."""
+    """Print the mean score of five folds, and what was advised meanwhile."""
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
+        warnings.simplefilter("always", AdviceWarning)
         mean = cross_val_score(model, X, y, cv=5, error_score="raise").mean()
     print(f"{title}: {mean:.2f}")
-    for message in sorted({str(w.message) for w in caught if w.category is UserWarning}):
+    for message in sorted({str(w.message) for w in caught if w.category is AdviceWarning}):
         print(f"    {message}")
 
 

@@ -49,4 +49,4 @@ def report(model):
 
 
 if __name__ == "__main__":
-    report(make_model(verbose=True))
+    report(make_model(verbose="progress"))

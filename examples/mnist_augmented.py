@@ -25,4 +25,4 @@ def make_model(max_iter=250, **settings):
 
 
 if __name__ == "__main__":
-    report(make_model(verbose=True))
+    report(make_model(verbose="progress"))

@@ -13,11 +13,11 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from time import perf_counter
 
-from fastnn import patching, stats
+from fastnn import patching, stats, streams
 
 USAGE = """python -m fastnn [--output PATH]
-       python -m fastnn [--stats] script.py [arguments ...]
-       python -m fastnn [--stats] -m module [arguments ...]"""
+       python -m fastnn [--stats] [--advice] script.py [arguments ...]
+       python -m fastnn [--stats] [--advice] -m module [arguments ...]"""
 DESCRIPTION = """Without a program: train fastnn's estimators and scikit-learn's on real data, side
 by side. With one: run it with fastnn's MLPClassifier and MLPRegressor in the place of
 scikit-learn's."""
@@ -49,6 +49,12 @@ def parse(arguments):
         action="store_true",
         help="print to stderr, at the end of the program, what was trained and how long it took",
     )
+    parser.add_argument(
+        "--advice",
+        action="store_true",
+        help="warn also of what scikit-learn does not: data that is not scaled, parameters that "
+        "do nothing",
+    )
     parser.add_argument("-m", action="store_true", dest="is_module", help="the program is a module")
     parser.add_argument(
         "program",
@@ -61,7 +67,7 @@ def parse(arguments):
         del options.program[0]
     if options.program and options.output:
         parser.error("--output is for the demo, without a program")
-    if not options.program and (options.stats or options.is_module):
+    if not options.program and (options.stats or options.advice or options.is_module):
         parser.error("a program is missing: a script, or -m and a module")
     if options.output and (options.output.is_dir() or not options.output.parent.is_dir()):
         parser.error(f"--output needs the path of a file in a folder that exists: {options.output}")
@@ -81,7 +87,7 @@ def print_stats_at_exit():
         if os.getpid() == pid:
             entries = stats.read(folder)
             shutil.rmtree(folder, ignore_errors=True)
-            print(stats.table(entries, perf_counter() - begin), file=sys.stderr)
+            streams.write_line(stats.table(entries, perf_counter() - begin), to="stderr")
 
     # What is registered first is called last.
     atexit.register(finish)
@@ -91,7 +97,7 @@ def run_script(path):
     """Run a script as ``python path`` does."""
     if not os.path.exists(path):
         error = f"can't open file {os.path.abspath(path)!r}: [Errno 2] No such file or directory"
-        print(f"{sys.executable}: {error}", file=sys.stderr)
+        streams.write_line(f"{sys.executable}: {error}", to="stderr")
         sys.exit(2)
     leave_current_folder()
     if pkgutil.get_importer(path) is not None:
@@ -162,7 +168,7 @@ def main(arguments=None):
         return
     if options.stats:
         print_stats_at_exit()
-    patching.patch_sklearn()
+    patching.patch_sklearn(advice=options.advice)
     sys.argv[:] = options.program
     try:
         if options.is_module:

@@ -4,11 +4,10 @@ The limits are where, on the data sets of scikit-learn and on synthetic ones, de
 100 epochs begin to lose clearly against the same data standardised.
 """
 
-import warnings
-
 import numpy as np
 from scipy import sparse
 
+from fastnn import notices
 from fastnn.kernels.losses import LOSSES
 from fastnn.parameters import has_hidden_layers
 
@@ -116,9 +115,9 @@ def _mean_and_spread(values):
 
 
 def _warn_once(message):
-    if message not in _said:
+    if notices.advice_is_wanted() and message not in _said:
+        notices.advise(message)
         _said.add(message)
-        warnings.warn(message, UserWarning, stacklevel=3)
 
 
 def _of_inputs(model, X):

@@ -1,7 +1,7 @@
 """What MLPClassifier and MLPRegressor share: fitting."""
 
 import copy
-import warnings
+from abc import ABC
 from dataclasses import replace
 from time import perf_counter
 
@@ -21,6 +21,7 @@ from fastnn.kernels.optimizers import AVERAGE_DECAY, AVERAGE_POWER, DECAY, Optim
 from fastnn.monitoring import BY_TRAINING_LOSS, criterion_of, given_validation, split_off
 from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import (
+    changed_parameters,
     check_activation,
     check_batch_norm,
     check_batch_size,
@@ -32,6 +33,7 @@ from fastnn.parameters import (
     warn_ignored_parameters,
 )
 from fastnn.private_names import PrivateNamesMixin, is_overridden
+from fastnn.progress import name_of_fit
 from fastnn.schedules import Schedule, has_planned_end, schedule_of
 from fastnn.stopping import Progress, Watch
 from fastnn.training import LBFGSFit, StochasticFit, digest
@@ -69,8 +71,12 @@ class BaseMultilayerPerceptron(
     FittedNetworkMixin,
     CallbackSupportMixin,
     BaseEstimator,
+    ABC,
 ):
-    """Base class of the two estimators. Not for use by itself."""
+    """Base class of the two estimators. Not for use by itself.
+
+    An ABC, as scikit-learn's is, so that both have the same metaclass.
+    """
 
     def _validate_params(self):
         check_weight_init(self)
@@ -166,11 +172,9 @@ class BaseMultilayerPerceptron(
         """Whether early stopping has ended the training that partial_fit is to go on with."""
         ended = self.early_stopping and getattr(self, "_has_stopped", False)
         if ended:
-            warnings.warn(
+            notices.advise(
                 f"Early stopping has ended this training ({self.stop_reason_}) and partial_fit "
-                "changes nothing. To go on, set early_stopping=False; for a new model, call fit.",
-                UserWarning,
-                stacklevel=2,
+                "changes nothing. To go on, set early_stopping=False; for a new model, call fit."
             )
         return ended
 
@@ -221,12 +225,10 @@ class BaseMultilayerPerceptron(
                     f"has {of_model}. Fit a new one: set warm_start=False and call fit."
                 )
         if layer_units != fitted.layer_units:
-            warnings.warn(
+            notices.advise(
                 f"hidden_layer_sizes={self.hidden_layer_sizes} has no effect: the network "
                 f"that is trained further has hidden layers of {fitted.layer_units[1:-1]} "
-                "units. Set warm_start=False and call fit for a new network.",
-                UserWarning,
-                stacklevel=2,
+                "units. Set warm_start=False and call fit for a new network."
             )
         network = self._network_of(fitted.layer_units)
         dtype = params.dtype if self.dtype == "auto" else np.dtype(self.dtype)
@@ -303,7 +305,8 @@ class BaseMultilayerPerceptron(
             n_samples=n_samples,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
-            verbose=int(self.verbose),
+            verbose=self._verbose(),
+            name=self._name_of_fit(),
             max_time=self.max_time,
             evaluate=None if validation is None else validation.evaluate,
             early_stopping=early_stopping,
@@ -314,6 +317,17 @@ class BaseMultilayerPerceptron(
             callbacks=callbacks,
             started=started,
         )
+
+    def _verbose(self):
+        """What the epochs of this fit show."""
+        # As in scikit-learn, what lbfgs prints is SciPy's, which prints nothing since 1.15.
+        is_shown = self.verbose == "progress" or self.solver != "lbfgs"
+        return self.verbose if is_shown else False
+
+    def _name_of_fit(self):
+        if self.verbose != "progress":
+            return ""
+        return name_of_fit(type(self).__name__, changed_parameters(self))
 
     # ---- the solvers ---------------------------------------------------------------
 
@@ -334,6 +348,7 @@ class BaseMultilayerPerceptron(
             gtol=self.tol,
             max_fun=self.max_fun,
             dtype=params.dtype,
+            prints=bool(self.verbose) and self.verbose != "progress",
         )
         result = fit.run()
         self._set_progress(watch)
@@ -360,7 +375,7 @@ class BaseMultilayerPerceptron(
             "\nYou might also want to scale the data as shown in:\n"
             "    https://scikit-learn.org/stable/modules/preprocessing.html"
         )
-        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+        notices.warn(message, ConvergenceWarning)
 
     def _fit_stochastic(self, network, params, last, data, rows, watch, incremental):
         """Train ``params`` in place, on from the ``last`` ones; set the fit's attributes.
@@ -440,30 +455,27 @@ class BaseMultilayerPerceptron(
 
     def _warn_outcome(self, outcome):
         if outcome == "interrupted":
-            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
+            notices.warn("Training interrupted by user.")
         elif outcome == "max_iter" and not has_planned_end(self.learning_rate):
-            warnings.warn(
+            notices.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
                 "reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         elif outcome == "max_time":
-            warnings.warn(
+            notices.warn(
                 f"Maximum time (max_time={self.max_time} seconds) reached after {self.n_iter_} "
                 "iteration(s) and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         elif outcome == "diverged" and self.best_validation_score_ is not None:
             # Without validation, non-finite weights are an error.
-            warnings.warn(
+            notices.warn(
                 f"Training diverged in iteration {self.n_iter_}: the weights became "
                 "non-finite. The model keeps the weights of the best validation score, or "
                 "the initial ones if there was none. Scale the data, or lower "
                 "learning_rate_init.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
 
     def _optimizer_for(self, params, incremental):

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 
 from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 
+from fastnn import notices
 from fastnn.parameters import CONSTRAINTS
 
 # What is configured, and what an estimator has where its parameter was not given.
@@ -198,31 +199,44 @@ def effective(name, value):
     return value if configured == "auto" else configured
 
 
+def want_advice(wanted):
+    """Say whether this process, and joblib's workers that it starts, are to give advice."""
+    notices.want_advice(wanted)
+    _Process.is_used = True
+
+
 class Sent(tuple):
-    """The sender's process, None if nothing was ever configured in it, and its settings."""
+    """The sender's process, its settings, and whether it wants advice.
+
+    The process is None if nothing was ever configured in it.
+    """
 
     def __reduce_ex__(self, protocol):
         # joblib.hash pickles by protocol 3, and what goes to a worker by a later one: a result
-        # depends on the settings that a fit sees, but not on the process, new in every run.
-        pid, settings = self
-        return Sent, ((pid if protocol > 3 else None, settings),)
+        # depends on the settings that a fit sees, but not on the process, new in every run, nor on
+        # what is said about it.
+        pid, settings, advice = self
+        return Sent, ((pid, settings, advice) if protocol > 3 else (None, settings, True),)
 
 
 def packed():
     """What an estimator takes along to a worker."""
-    return Sent((os.getpid() if _Process.is_used else None, dict(_in_force())))
+    pid = os.getpid() if _Process.is_used else None
+    return Sent((pid, dict(_in_force()), notices.advice_is_wanted()))
 
 
 def unpack(sent):
     """Take over the configuration that came with an estimator from the process that started this.
 
-    From anywhere else, a file for instance, nothing is taken over; nor where this process has
-    called `set_config` itself.
+    From anywhere else, a file for instance, nothing is taken over; nor are the settings where this
+    process has called `set_config` itself.
     """
     parent = multiprocessing.parent_process()
-    if sent is None or parent is None or _Process.set_in == os.getpid():
+    if sent is None or parent is None:
         return
-    pid, settings = sent
-    if pid == parent.pid:
+    pid, settings, advice = sent
+    if pid != parent.pid:
+        return
+    want_advice(advice)
+    if _Process.set_in != os.getpid():
         _Process.settings = dict(settings)
-        _Process.is_used = True

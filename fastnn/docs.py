@@ -29,7 +29,7 @@ solver : {'lbfgs', SOLVER_NAMES}, default='adam'
 SOLVER_LIST
 
     A parameter that is not at its default and that the solver makes no use of
-    is named in a UserWarning, once a fit.
+    is named in an `~fastnn.exceptions.AdviceWarning`, once a fit.
 
 alpha : float, default=0.0001
     Strength of the L2 penalty on the weights (not on the intercepts): the loss
@@ -90,11 +90,13 @@ tol : float, default=1e-4
     validation score rises) by at least ``tol``; for 'lbfgs' it ends when no
     component of the gradient exceeds ``tol``.
 
-verbose : bool or int, default=False
-    What to print of each epoch, or of each iteration of 'lbfgs'. 1: one progress line,
-    with the loss, the validation score, the speed and the time left, drawn by rich where that is
-    installed and the output is a terminal, else a plain line now and then. 2 or more: a line
-    an epoch, as scikit-learn does.
+verbose : bool, int or 'progress', default=False
+    Whether to print scikit-learn's lines: the loss of each epoch, the validation score,
+    why training ends. With 'lbfgs' they are SciPy's, which has none since version 1.15.
+    'progress' is one line for any solver, with the loss, the validation score, the speed
+    and the time left. Notebooks and, where rich is installed, terminals redraw it in
+    place; elsewhere a plain line is printed now and then. Where other fits may show
+    theirs, as in a search, it begins with which fit this is.
 
 warm_start : bool, default=False
     Whether ``fit`` goes on with the network of the last fit instead of

@@ -3,7 +3,6 @@
 import copy
 import inspect
 import math
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.neural_network import _multilayer_perceptron
 from sklearn.neural_network._base import ACTIVATIONS as THEIR_ACTIVATIONS
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
+from fastnn import notices
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
 from fastnn.kernels.optimizers import (
     BETA_1,
@@ -38,7 +38,7 @@ SHARED_ATTRIBUTES = (
     "_random_state",
 )  # fmt: skip
 # Parameters of ours that do not change what a step of training does.
-NOT_OF_STEPS = {"n_jobs", "device", "dtype", "weight_init", "scoring", "max_time"}
+NOT_OF_STEPS = {"n_jobs", "device", "dtype", "weight_init", "scoring", "max_time", "verbose"}
 
 
 def counterpart(cls):
@@ -183,7 +183,8 @@ class ExchangeMixin:
         True
         """
         theirs = counterpart(cls)
-        if not isinstance(model, theirs):
+        # By its bases: for isinstance, patch_sklearn makes our estimators scikit-learn's.
+        if theirs not in type(model).__mro__:
             raise TypeError(_wrong_model(cls, theirs, model))
         params = {name: getattr(model, name) for name in theirs._get_param_names()}
         state = {k: v for k, v in vars(model).items() if k in SHARED_ATTRIBUTES}
@@ -273,7 +274,8 @@ def _their_parameters(model, cls, known):
     """
     names = cls._get_param_names()
     defaults = inspect.signature(_own_class(type(model))).parameters
-    known = {**known}
+    verbose = True if model.verbose == "progress" else model.verbose
+    known = {**known, "verbose": verbose}
     if model.solver not in SOLVERS:
         # scikit-learn's adam has no schedule.
         known |= {"solver": "adam", "learning_rate": "constant"}
@@ -307,11 +309,10 @@ def _warn_left_out(cls, left_out, fitted):
         if fitted
         else "The result will be trained without them."
     )
-    warnings.warn(
+    notices.warn(
         f"scikit-learn's {cls.__name__} does not have {', '.join(left_out.values())}. "
         f"{consequence}",
-        UserWarning,
-        stacklevel=3,
+        module=notices.OWN_MODULE,
     )
 
 
@@ -377,11 +378,11 @@ def _wrong_model(cls, theirs, model):
         )
     given = f"{type(model).__module__.split('.')[0]}'s {type(model).__name__}"
     message = f"{cls.__name__}.from_sklearn takes scikit-learn's {theirs.__name__}, got {given}."
+    if isinstance(model, ExchangeMixin):
+        return f"{message} It is an estimator of this package already."
     if isinstance(model, _multilayer_perceptron.BaseMultilayerPerceptron):
         other = "MLPClassifier" if isinstance(model, ClassifierMixin) else "MLPRegressor"
         return f"{message} Use {other}.from_sklearn."
-    if isinstance(model, ExchangeMixin):
-        return f"{message} It is an estimator of this package already."
     if hasattr(model, "steps"):
         return f"{message} Give the pipeline's own step, such as pipeline[-1]."
     return message

@@ -1,13 +1,13 @@
 """What values parameters may have, and which of them a solver makes use of."""
 
 import inspect
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
+from fastnn import notices
 from fastnn.augmentation import ImageAugmenter
 from fastnn.backends import DEVICES
 from fastnn.initializers import INITIALIZERS
@@ -51,7 +51,7 @@ CONSTRAINTS = {
     "shuffle": ["boolean"],
     "random_state": ["random_state"],
     "tol": [Interval(Real, 0, None, closed="left")],
-    "verbose": ["verbose"],
+    "verbose": ["verbose", StrOptions({"progress"})],
     "warm_start": ["boolean"],
     "momentum": [Interval(Real, 0, 1, closed="both")],
     "nesterovs_momentum": ["boolean"],
@@ -182,17 +182,25 @@ def has_hidden_layers(model):
     return np.size(model.hidden_layer_sizes) > 0
 
 
+def changed_parameters(model):
+    """The parameters of the constructor that are not at their defaults, with their values."""
+    return {
+        name: getattr(model, name)
+        for name, parameter in inspect.signature(type(model)).parameters.items()
+        if hasattr(model, name) and not np.array_equal(getattr(model, name), parameter.default)
+    }
+
+
 def ignored_parameters(model, has_validation=False):
     """Names of parameters that are not at their defaults and that a fit will not use."""
-    defaults = inspect.signature(type(model)).parameters
+    changed = changed_parameters(model)
     return [
         name
         for name, (_, is_used) in USED_WITH.items()
-        if name in defaults
+        if name in changed
         # An empty sequence, one value for each of no layers, asks for nothing.
-        and np.size(getattr(model, name)) > 0
+        and np.size(changed[name]) > 0
         and not is_used(model, has_validation)
-        and not np.array_equal(getattr(model, name), defaults[name].default)
     ]
 
 
@@ -205,11 +213,9 @@ def warn_ignored_parameters(model, has_validation=False):
         f"{name}={getattr(model, name)!r} is only used with {USED_WITH[name][0]}"
         for name in ignored
     )
-    warnings.warn(
+    notices.advise(
         f"Some parameters have no effect in this combination: {listed}. "
-        "Change what they depend on, or leave them at their defaults.",
-        UserWarning,
-        stacklevel=2,
+        "Change what they depend on, or leave them at their defaults."
     )
 
 
@@ -304,11 +310,8 @@ def check_batch_size(model, n_samples):
     if model.batch_size != "auto":
         batch_size = min(int(model.batch_size), n_samples)
         if model.batch_size > n_samples:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than "
-                "sample size. It is going to be clipped",
-                UserWarning,
-                stacklevel=2,
+            notices.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             )
     if model.batch_norm and batch_size == 1:
         raise ValueError(

@@ -1,6 +1,5 @@
 """Perceptron: Rosenblatt's rule, with the step activation and scikit-learn's interface."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,18 +9,21 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
-    check_classification_targets,
+    type_of_target,
     unique_labels,
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastnn import stats
+from fastnn import notices, stats, streams
 from fastnn.concurrency import AtOnceMixin
 from fastnn.validation import (
     check_prediction_data,
     check_sample_weight,
     kernel_ready,
 )
+
+# Where scikit-learn's Perceptron warns.
+SKLEARN_MODULE = "sklearn.linear_model._stochastic_gradient"
 
 
 class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
@@ -381,7 +383,7 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
                 errors = learner.run_epoch(order)
                 curve.append(errors)
                 if self.verbose:
-                    print(f"Iteration {epoch}, errors = {errors}")
+                    streams.write_line(f"Iteration {epoch}, errors = {errors}")
                 if errors == 0:
                     return curve, "converged"
                 if not np.isfinite(learner.weights).all():
@@ -395,15 +397,15 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
 
     def _warn_outcome(self, outcome):
         if outcome == "interrupted":
-            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
+            notices.warn("Training interrupted by user.", module=SKLEARN_MODULE)
         elif outcome == "max_iter":
-            warnings.warn(
+            notices.warn(
                 "Maximum number of iteration reached before convergence. Consider increasing "
                 f"max_iter to improve the fit. The last of {self.n_iter_} epochs made "
                 f"{self.error_curve_[-1]} errors; where no hyperplane separates the classes, "
                 "every epoch makes some.",
                 ConvergenceWarning,
-                stacklevel=2,
+                module=SKLEARN_MODULE,
             )
 
     # ---- classes and weights -------------------------------------------------------
@@ -415,7 +417,13 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
 
     def _set_classes(self, y, classes, incremental, fresh):
         """Define ``classes_``, or check y against them."""
-        check_classification_targets(y)
+        # Not check_classification_targets, which warns where scikit-learn's Perceptron does not.
+        kind = type_of_target(y, input_name="y")
+        if kind not in ("binary", "multiclass"):
+            raise ValueError(
+                f"Unknown label type: {kind}. Maybe you are trying to fit a classifier, which "
+                "expects discrete classes on a regression target with continuous values."
+            )
         seen = unique_labels(y)
         if incremental:
             _check_partial_fit_first_call(self, classes)

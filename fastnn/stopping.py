@@ -131,6 +131,8 @@ class Watch:
         What the validation score is called in messages.
     unit : str
         "epoch" or "iteration".
+    name : str
+        What the fit is called in its progress line, where there are others.
     patience : bool
         Whether training ends where it does not improve. Not so with L-BFGS by its training loss,
         which has a criterion of its own.
@@ -152,12 +154,13 @@ class Watch:
     n_samples: int
     tol: float = 1e-4
     n_iter_no_change: float = 10
-    verbose: int = 0
+    verbose: int | str = 0
     max_time: float | None = None
     evaluate: Callable | None = None
     early_stopping: bool = False
     score_name: str = "Validation score"
     unit: str = "epoch"
+    name: str = ""
     patience: bool = True
     keeps_start: bool = False
     callbacks: Any = field(default_factory=NoCallbacks)
@@ -171,6 +174,7 @@ class Watch:
             max_epochs=self.max_epochs,
             n_samples=self.n_samples,
             max_time=self.max_time,
+            name=self.name,
         )
 
     @property
@@ -192,6 +196,7 @@ class Watch:
         made = make()
         if self.deadline is not None:
             self.deadline += perf_counter() - begin
+        self.report.ready()
         return made
 
     def begin(self, params):

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from scipy.optimize import minimize
 
 from fastnn.schedules import Schedule
 from fastnn.stopping import TimeUp, Watch
+
+# Whether L-BFGS-B can print how it gets on, by itself; later versions of SciPy warn of the option.
+SCIPY_PRINTS = tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 15)
 
 
 def digest(params):
@@ -167,11 +171,15 @@ class LBFGSFit:
         The most evaluations of the objective.
     dtype : dtype
         The precision of the parameters in the end, which are validated so.
+    prints : bool
+        Whether SciPy is to print how it gets on, where it can.
     """
 
-    def __init__(self, make_objective, params, watch, *, gtol, max_fun, dtype):
+    def __init__(self, make_objective, params, watch, *, gtol, max_fun, dtype, prints=False):
         self.make_objective, self.watch = make_objective, watch
         self.options = {"maxfun": max_fun, "maxiter": watch.max_epochs, "gtol": gtol}
+        if prints and SCIPY_PRINTS:
+            self.options["iprint"] = 1
         self.dtype = dtype
         self.result = LBFGSResult(params.copy(), np.nan, "max_iter")
 

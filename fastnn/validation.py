@@ -9,6 +9,7 @@ from numbers import Number
 import numpy as np
 from scipy import sparse
 from sklearn import get_config
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_y, validate_data
 
@@ -54,9 +55,7 @@ def check_training_data(estimator, X, y, *, y_numeric, precision, reset):
         dtype=[np.float32, np.float64] if narrow else [np.float64, np.float32],
         reset=reset,
     )
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = column_or_1d(y, warn=True)
-    return kernel_ready(X), y
+    return kernel_ready(X), _as_1d(y)
 
 
 def check_held_out_data(estimator, X, y, *, y_numeric):
@@ -73,9 +72,21 @@ def check_held_out_data(estimator, X, y, *, y_numeric):
     )
     y = _check_y(y, multi_output=True, y_numeric=y_numeric, estimator=estimator)
     check_consistent_length(X, y)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = column_or_1d(y, warn=True)
-    return kernel_ready(X), y
+    return kernel_ready(X), _as_1d(y)
+
+
+def _as_1d(y):
+    """A validated y, which is flattened with a warning if it is one column."""
+    if y.ndim != 2 or y.shape[1] != 1:
+        return y
+    flat = column_or_1d(y)
+    # The function's own warning would come under the module that calls it.
+    notices.warn(
+        "A column-vector y was passed when a 1d array was expected. Please change the shape of y "
+        "to (n_samples, ), for example using ravel().",
+        DataConversionWarning,
+    )
+    return flat
 
 
 def check_prediction_data(estimator, X):

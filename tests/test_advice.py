@@ -15,6 +15,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from common import make_problem
 from fastnn import ImageAugmenter, MLPClassifier, MLPRegressor, advice
+from fastnn.exceptions import AdviceWarning
 
 SHORT = dict(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
 
@@ -25,11 +26,11 @@ def nothing_said_yet(monkeypatch):
 
 
 def said(model, X, y, **params):
-    """The UserWarnings of a fit."""
+    """The advice of a fit."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(X, y, **params)
-    return [str(w.message) for w in caught if w.category is UserWarning]
+    return [str(w.message) for w in caught if w.category is AdviceWarning]
 
 
 SPOILED = {
@@ -93,7 +94,9 @@ def test_huge_values_are_no_trouble():
         warnings.simplefilter("error", RuntimeWarning)
         warnings.simplefilter("always", UserWarning)
         advice.warn_unscaled(MLPRegressor(**SHORT), X * 1e200, y[:, None] * 1e200)
-    (message,) = (str(w.message) for w in caught)
+        advice.warn_other_scale(X * 1e200, X)
+    message, other = (str(w.message) for w in caught)
+    assert "X_val is not on the scale of X" in other
     assert "values of about 1e+200" in message and re.search(
         r"its values are about \d+e\+", message
     )

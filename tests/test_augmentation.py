@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from common import assert_same_model, run_python
 from fastnn import ImageAugmenter, MLPClassifier, MLPRegressor, backends
+from fastnn.exceptions import AdviceWarning
 from fastnn.kernels import augmentation, pace
 from fastnn.kernels.optimizers import Optimizer
 from fastnn.network import Data, Network, Regularization
@@ -419,7 +420,7 @@ def test_partial_fit(digits):
 def test_lbfgs_says_that_it_has_no_mini_batches(digits):
     X, y = digits[0][:100], digits[1][:100]
     model = MLPClassifier((3,), solver="lbfgs", max_iter=2, augment=ImageAugmenter((8, 8)))
-    with pytest.warns(UserWarning, match="augment=.* is only used with a solver other than"):
+    with pytest.warns(AdviceWarning, match="augment=.* is only used with a solver other than"):
         model.fit(X, y)
 
 

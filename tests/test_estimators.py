@@ -27,6 +27,7 @@ from common import (
     run_python,
 )
 from fastnn import MLPClassifier, MLPRegressor
+from fastnn.exceptions import AdviceWarning
 from fastnn.parameters import USED_WITH, ignored_parameters
 from reference import Recorder, use_backend
 
@@ -77,12 +78,12 @@ IGNORED = {
 }
 
 
-def user_warnings(fit, *args):
-    """Messages of the UserWarnings that are no others."""
+def advice(fit, *args):
+    """Messages of the advice that a fit gives."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit(*args)
-    return [str(w.message) for w in caught if w.category is UserWarning]
+    return [str(w.message) for w in caught if w.category is AdviceWarning]
 
 
 @pytest.mark.parametrize("name", CHANGED)
@@ -90,7 +91,7 @@ def user_warnings(fit, *args):
 def test_ignored_parameter_warns_once(solver, name):
     X, y = make_problem("binary")
     model = MLPClassifier(solver=solver, max_iter=1, random_state=0, **{name: CHANGED[name]})
-    messages = user_warnings(model.fit, X, y)
+    messages = advice(model.fit, X, y)
     if name not in IGNORED[solver]:
         assert messages == []
         return
@@ -105,16 +106,16 @@ def test_ignored_parameter_warns_once(solver, name):
 def test_what_only_hidden_layers_have(params):
     X, y = make_problem("binary")
     model = MLPClassifier((), max_iter=1, random_state=0, **params)
-    (message,) = user_warnings(model.fit, X, y)
+    (message,) = advice(model.fit, X, y)
     name = next(iter(params))
     assert f"{name}=" in message and "is only used with hidden layers" in message
-    assert user_warnings(MLPClassifier((), max_iter=1, dropout=[], activation=()).fit, X, y) == []
+    assert advice(MLPClassifier((), max_iter=1, dropout=[], activation=()).fit, X, y) == []
 
 
 def test_ignored_parameters_share_a_warning():
     X, y = make_problem("regression")
     model = MLPRegressor(solver="lbfgs", max_iter=1, nesterovs_momentum=False, momentum=0.5)
-    (message,) = user_warnings(model.fit, X, y)
+    (message,) = advice(model.fit, X, y)
     assert "nesterovs_momentum=False" in message and "momentum=0.5" in message
 
 
@@ -139,8 +140,8 @@ def test_parameters_of_a_chosen_option_are_used(params):
 def test_partial_fit_warns_in_its_first_call_only():
     X, y = make_problem("regression")
     model = MLPRegressor(momentum=0.5, random_state=0)
-    assert len(user_warnings(model.partial_fit, X, y)) == 1
-    assert user_warnings(model.partial_fit, X, y) == []
+    assert len(advice(model.partial_fit, X, y)) == 1
+    assert advice(model.partial_fit, X, y) == []
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
@@ -148,7 +149,7 @@ def test_other_hidden_layers_in_a_later_fit_warn(method):
     X, y = make_problem("regression")
     model = MLPRegressor(**SMALL, warm_start=True).fit(X, y)
     model.set_params(hidden_layer_sizes=(9,))
-    (message,) = user_warnings(getattr(model, method), X, y)
+    (message,) = advice(getattr(model, method), X, y)
     assert "hidden_layer_sizes=(9,) has no effect" in message and "(6, 4)" in message
     assert [coef.shape for coef in model.coefs_] == [(7, 6), (6, 4), (4, 1)]
 

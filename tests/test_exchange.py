@@ -209,7 +209,9 @@ def test_what_only_training_needs_is_left_out_in_one_warning(solver):
 
 def test_parameters_that_no_step_depends_on_leave_the_optimizer():
     ours, X, y = fitted("regression", n_jobs=1, dtype="float64", weight_init="he_normal")
-    with pytest.warns(UserWarning, match="weight_init='he_normal', dtype='float64', n_jobs=1"):
+    ours.verbose = "progress"
+    left_out = r"verbose='progress' \(now True\), weight_init='he_normal', dtype='float64', n_jobs"
+    with pytest.warns(UserWarning, match=left_out):
         theirs = ours.to_sklearn()
     assert_same_weights(ours.partial_fit(X, y), theirs.partial_fit(X, y))
 

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import types
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -142,6 +143,81 @@ def test_subclasses():
         assert isinstance(Meanwhile(max_iter=2).fit(X, y), fastnn.MLPClassifier)
 
 
+CLASSES = ("MLPClassifier", "MLPRegressor", "BaseMultilayerPerceptron")
+
+
+def kinship():
+    """Whether each class is one of the other, of both libraries, and their models instances."""
+    ours = [fastnn.MLPClassifier, fastnn.MLPRegressor, fastnn.base.BaseMultilayerPerceptron]
+    classes = {f"fastnn.{cls.__name__}": cls for cls in ours}
+    classes |= {f"sklearn.{name}": getattr(defining, name) for name in CLASSES}
+    found = {
+        (a, b): issubclass(cls_a, cls_b)
+        for a, cls_a in classes.items()
+        for b, cls_b in classes.items()
+    }
+    for (a, b), is_kin in found.items():
+        if "Base" not in a:
+            assert isinstance(classes[a](), classes[b]) == is_kin
+    return {pair for pair, is_kin in found.items() if is_kin}
+
+
+def own_name(qualified):
+    return qualified.partition(".")[2]
+
+
+def test_isinstance_holds_for_scikit_learns_classes_and_ends():
+    before = kinship()
+    for _ in range(2):
+        with fastnn.patch_sklearn():
+            meanwhile = kinship()
+        assert kinship() == before
+    # Each class is what its twin is, and nothing else changes.
+    names = {(own_name(a), own_name(b)) for a, b in before}
+    assert {(own_name(a), own_name(b)) for a, b in meanwhile} == names
+    assert len(meanwhile) == 4 * len(names) == 2 * len(before)
+    assert {type(cls) for cls in THEIRS.values()} == {type(defining.BaseMultilayerPerceptron)}
+
+
+def test_isinstance_of_subclasses():
+    class Ours(fastnn.MLPClassifier):
+        pass
+
+    class Theirs(defining.MLPClassifier):
+        pass
+
+    ours, private_base = Ours(), defining.BaseMultilayerPerceptron
+    for _ in range(2):
+        assert not isinstance(ours, (THEIRS["MLPClassifier"], private_base))
+        with fastnn.patch_sklearn():
+            assert isinstance(ours, here()) and isinstance(ours, private_base)
+            assert isinstance(ours, THEIRS["MLPClassifier"]) and not isinstance(ours, Theirs)
+            assert not isinstance(ours, THEIRS["MLPRegressor"])
+            # Those from before, and from pickles.
+            assert isinstance(Theirs(), here()) and not issubclass(Theirs, Ours)
+            assert not isinstance(3, here()) and not issubclass(int, private_base)
+            with pytest.raises(TypeError, match="must be a class"):
+                issubclass(3, private_base)
+
+            class Both(here(), Mapping):
+                """As one of scikit-learn's may be, which is an ABC."""
+
+        assert isinstance(Theirs(), private_base) and not isinstance(Theirs(), Ours)
+
+
+def test_exchange_while_replaced():
+    """What tells the two apart goes on to do so."""
+    theirs = defining.MLPClassifier(max_iter=2).fit(X, y)
+    with fastnn.patch_sklearn():
+        ours = here().from_sklearn(theirs)
+        assert type(ours) is fastnn.MLPClassifier
+        assert type(ours.to_sklearn()) is THEIRS["MLPClassifier"]
+        with pytest.raises(TypeError, match="It is an estimator of this package already"):
+            here().from_sklearn(ours)
+        with pytest.raises(TypeError, match="Use MLPClassifier.from_sklearn"):
+            fastnn.MLPRegressor.from_sklearn(theirs)
+
+
 def test_all_estimators():
     before = dict(all_estimators())
     with fastnn.patch_sklearn():
@@ -267,6 +343,7 @@ def test_folder_with_a_main(folder):
     "arguments, message",
     [
         (["--stats"], "a program is missing"),
+        (["--advice"], "a program is missing"),
         (["-m"], "a program is missing"),
         (["--output", "x", "script.py"], "--output is for the demo"),
         (["--output", "no/such/x.png"], "in a folder that exists: no/such/x.png"),

@@ -30,6 +30,7 @@ from common import (
     scikit_learn_twin,
 )
 from fastnn import MLPClassifier, MLPRegressor
+from fastnn.exceptions import AdviceWarning
 from reference import loss_of_rows, targets_of
 
 SMALL = dict(hidden_layer_sizes=(8,), batch_size=16, max_iter=25, random_state=0)
@@ -237,7 +238,7 @@ def test_partial_fit_after_the_end_changes_nothing():
         model.partial_fit(X, y, **held_out)
     assert model.t_ == 3 * 80
     before = fitted_attributes(model)
-    with pytest.warns(UserWarning, match="Early stopping has ended this training .*Validation sc"):
+    with pytest.warns(AdviceWarning, match="Early stopping has ended this training .*Validation"):
         model.partial_fit(X, y, **held_out)
     np.testing.assert_equal(fitted_attributes(model), before)
     model.set_params(early_stopping=False).partial_fit(X, y)
@@ -498,7 +499,7 @@ def test_a_scorer_that_does_not_fit_the_labels():
 def test_what_has_no_effect_is_said(params, held_out, message):
     X, X_val, y, y_val = split("binary")
     given = {"X_val": X_val, "y_val": y_val} if held_out else {}
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(AdviceWarning, match=message):
         MLPClassifier(8, random_state=0, **params).fit(X, y, **given)
 
 
