@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -183,6 +184,24 @@ def run_python(code, *arguments, timeout=300, **variables):
     )
     assert process.returncode == 0, process.stdout + process.stderr
     return json.loads(process.stdout.splitlines()[-1])
+
+
+def share_all_work():
+    """In a process of its own: have ``n_jobs`` threads share all work, however small, and no fewer.
+
+    Helpers are waited for before each job, as short ones would be over before they come.
+    """
+    from fastnn.kernels import helpers, pace, threads
+
+    def summon_and_wait(pool, n_helpers):
+        while pool.board[0, helpers.AWAKE] < min(n_helpers, summon(pool, n_helpers)):
+            time.sleep(1e-5)
+        return pool.size
+
+    summon, helpers.Pool.summon = helpers.Pool.summon, summon_and_wait
+    threads.resolve_n_jobs = lambda n_jobs: n_jobs
+    pace.TOO_SMALL = pace.LARGE = 0
+    pace.FIRST_TRIAL = float("inf")
 
 
 # Parameters that scikit-learn's estimators do not have, with their defaults.

@@ -13,8 +13,8 @@ KERNELS = PACKAGE / "kernels"
 KERNELS_ORDER = [
     "activations", "losses", "optimizers", "cache", "jit", "simd", "atomics", "random",
     "elementary", "matmul", "units", "dropout", "image_units", "norm_units", "muon_units",
-    "catalog", "threads", "plan", "pace", "normalization", "augmentation", "muon", "passes",
-    "prediction", "evaluation", "inspection", "trainer", "cpu", "perceptron",
+    "catalog", "threads", "helpers", "plan", "pace", "normalization", "augmentation", "muon",
+    "passes", "prediction", "evaluation", "inspection", "trainer", "cpu", "perceptron",
 ]  # fmt: skip
 REGISTRIES = ("activations", "losses", "optimizers")
 # The rows of the package above the kernels. backends may import kernels.cpu, network and training

@@ -290,12 +290,12 @@ def test_every_step_and_seed_has_its_own():
 TRAIN = """
 import hashlib, json, sys
 import numpy as np
-from fastnn.kernels import pace, simd, threads
+from common import share_all_work
+from fastnn.kernels import helpers, simd
 from test_augmentation import EVERYTHING, ImageAugmenter, images, train
 n_jobs = json.loads(sys.argv[1])
 if n_jobs > 1:
-    pace.TOO_SMALL = pace.LARGE = 0
-    pace.FIRST_TRIAL = float("inf")
+    share_all_work()
 digest = hashlib.sha256()
 for dtype in ("float32", "float64"):
     for shape in ((9, 12), (6, 6, 3)):
@@ -304,7 +304,7 @@ for dtype in ("float32", "float64"):
             X = images(250, shape, dtype)
             digest.update(train(X, augmenter, epochs=3, n_jobs=n_jobs, dtype=dtype).tobytes())
             digest.update(augmenter.set_params(random_state=0).transform(X).tobytes())
-assert threads._State.started or n_jobs == 1
+assert helpers.pool().board[0, helpers.HELPED] > 0 or n_jobs == 1
 print(json.dumps([digest.hexdigest(), simd.vector_bytes()]))
 """
 
@@ -317,7 +317,7 @@ def serial():
 @pytest.mark.parametrize("n_jobs", [2, 3])
 @pytest.mark.slow
 def test_same_bits_on_threads(serial, n_jobs):
-    assert run_python(TRAIN, n_jobs, NUMBA_NUM_THREADS="3") == serial
+    assert run_python(TRAIN, n_jobs) == serial
 
 
 @pytest.mark.slow

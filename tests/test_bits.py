@@ -12,13 +12,12 @@ import hashlib, json, sys
 import numpy as np
 from scipy import sparse
 import fastnn
-from fastnn.kernels import pace, simd, threads
+from common import share_all_work
+from fastnn.kernels import helpers, simd
 
 n_jobs, force_parallel = json.loads(sys.argv[1])
 if force_parallel:
-    # Threads for however small a network, and never fewer.
-    pace.TOO_SMALL = pace.LARGE = 0
-    pace.FIRST_TRIAL = float("inf")
+    share_all_work()
 rng = np.random.default_rng(0)
 X = rng.standard_normal((230, 37))
 S = sparse.csr_array(X * (rng.random(X.shape) < 0.2))
@@ -46,7 +45,9 @@ for dtype in ("float32", "float64"):
     model = fastnn.MLPClassifier((10,), **params | {"dtype": dtype, "batch_size": 225})
     model.fit(X, targets["classes"])
     digest.update(model._params.tobytes())
-assert threads._State.started or not force_parallel
+if force_parallel:
+    assert helpers.pool().size == n_jobs - 1
+    assert helpers.pool().board[0, helpers.HELPED] > 0
 print(json.dumps([digest.hexdigest(), simd.vector_bytes()]))
 """
 AVX2 = {
@@ -68,8 +69,8 @@ def train(n_jobs, *, force_parallel=False, **variables):
 
 @pytest.mark.parametrize("n_jobs", [2, 3])
 def test_threads(serial, n_jobs):
-    """The serial root, and the parallel root on two and three threads."""
-    result = train(n_jobs, force_parallel=True, NUMBA_NUM_THREADS="3")
+    """One thread, and two and three that share all work."""
+    result = train(n_jobs, force_parallel=True)
     assert result[0] == serial[0]
 
 

@@ -14,7 +14,8 @@
 - ``dropout``, ``image_units``, ``norm_units``, ``muon_units``: more of these, of what their names
   say.
 - ``catalog``: which units there are, and what their templates are bound to.
-- ``threads``: how many threads a piece of work gets.
+- ``threads``: how many threads a piece of work may have.
+- ``helpers``: threads of our own that take part in it.
 - ``plan``: a table of units, and what runs it, on one thread or many.
 - ``pace``: runs a plan in slices of time.
 - ``normalization``, ``muon``, ``augmentation``: what batch normalisation adds to a pass, Muon to a

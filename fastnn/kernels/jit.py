@@ -116,6 +116,13 @@ def bind(function, name, *, from_python=False, **bindings):
         return _functions[name]
 
 
+def bindings(*parts, **names):
+    """``names``, and the parts bound in this order: each may call those before it."""
+    for part in parts:
+        names[part.__name__] = bind(part, part.__name__, **names)
+    return names
+
+
 class _Unit(CFunc):
     """A C callback that binds its template's names only if it has to be compiled."""
 
