@@ -20,7 +20,7 @@ import hashlib, json, os, sys, threading, time, warnings
 warnings.simplefilter("ignore")
 import numpy as np
 import fastnn
-from common import share_all_work
+from common import share_all_work, with_help
 from fastnn.kernels import helpers, threads
 
 resolve_n_jobs = threads.resolve_n_jobs
@@ -32,17 +32,8 @@ def fit(seed=0, n_jobs=2):
     model = fastnn.MLPClassifier((100, 50), random_state=seed, max_iter=3, n_jobs=n_jobs)
     return hashlib.sha256(model.fit(X, y)._params.tobytes()).hexdigest()
 
-def n_helped():
-    return int(helpers.pool().board[0, helpers.HELPED])
-
 def fit_with_help():
-    # How soon a helper comes is up to the system.
-    before = n_helped()
-    for _ in range(300):
-        digest = fit()
-        if n_helped() > before:
-            return digest
-    return "without help"
+    return with_help(fit)
 
 def in_child(call):
     # What the call returns in a forked child, and the child's status.
