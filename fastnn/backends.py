@@ -89,7 +89,7 @@ def get_backend(device="cpu", n_jobs=None):
     ----------
     device : {"cpu"}, default="cpu"
     n_jobs : int or None, default=None
-        Threads, in joblib's meaning for negative numbers; None: as many as Numba would use.
+        Threads, in joblib's meaning for negative numbers; None: as many as the process may use.
 
     Returns
     -------

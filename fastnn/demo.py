@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 import fastnn
+from fastnn import backends
 
 DEFAULT_PICTURE = Path("fastnn-demo.png")
 N_FITS = 3
@@ -168,7 +169,7 @@ def main(output=DEFAULT_PICTURE):
     """Run the demo; the picture of the loss curves goes to ``output``."""
     print(
         f"fastnn {fastnn.__version__}, scikit-learn {sklearn.__version__}, "
-        f"Numba {numba.__version__}, {numba.get_num_threads()} threads"
+        f"Numba {numba.__version__}, {backends.get_backend().n_threads} threads"
     )
     seconds = fastnn.warmup(dtype="float64")
     print(f"Kernels compiled, or loaded from the cache, in {seconds:.2f} s")

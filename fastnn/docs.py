@@ -229,10 +229,13 @@ device : {'cpu'} or None, default=None
     Where to compute. None: as `config_context` says, by default on the CPU.
 
 n_jobs : int or None, default=None
-    The most threads for this estimator. None: as `config_context` says, by default as many as
-    Numba would use. -1: all processors, -2: all but one, and so on. One does the work
-    where it is small, or where it is faster by measurement. The result does not depend
-    on the threads."""
+    The most threads for this estimator. None: as `config_context` says, by default one for each
+    processor that the process may use by its CPU affinity and its container's quota, or as many
+    as NUMBA_NUM_THREADS, OMP_NUM_THREADS or threadpoolctl allow, if that is fewer. -1: all
+    processors, -2: all but one, and so on, within the same limits. A positive number overrules
+    OMP_NUM_THREADS and limits on BLAS, but none of the others. One thread does the work where it
+    is small, or where that is faster by measurement. The result does not depend on the
+    threads."""
 
 ATTRIBUTES = """\
 loss_ : float

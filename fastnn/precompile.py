@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.classifier import MLPClassifier
-from fastnn.kernels import cache, jit
+from fastnn.kernels import cache, helpers, jit
 from fastnn.regressor import MLPRegressor
 
 
@@ -77,6 +77,8 @@ def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):
 
 def _tiny_fits(dtype, params):
     """A fit, and a predict of many rows and of one, for each kind of target."""
+    # These fits are too small to want help.
+    helpers.serve_at()
     # Rows enough for a mini-batch whose gradient is summed in parts.
     X = np.linspace(-1, 1, 600, dtype=dtype).reshape(300, 2)
     rows = np.arange(300)

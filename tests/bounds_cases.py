@@ -196,7 +196,7 @@ def fit_and_look(case, X, y, weight):
             model.partial_fit(X, y, sample_weight=weight)
     except ValueError as error:
         return [str(error)]
-    found = [model._params, np.array(model.loss_curve_)]
+    found = [model._trained.params, np.array(model.loss_curve_)]
     for rows in (1, 2, 100, 3, len(y)):
         found.append(model.predict(X[:rows]))
     if model.n_outputs_ == 1 and hasattr(model, "predict_proba"):
@@ -292,7 +292,7 @@ def run_augment(case):
             hidden_layer_sizes=(3,), max_iter=2, random_state=0, augment=augmenter, n_jobs=2
         )
         model.fit(images, images[:, 0])
-        return [augmenter.transform(images), model._params]
+        return [augmenter.transform(images), model._trained.params]
 
     yield change()
     for at_end in (True, False):

@@ -185,6 +185,27 @@ def run_python(code, *arguments, timeout=300, **variables):
     return json.loads(process.stdout.splitlines()[-1])
 
 
+def share_all_work():
+    """In a process of its own: have ``n_jobs`` threads, no fewer, share all work, however small."""
+    from fastnn.kernels import pace, threads
+
+    threads.resolve_n_jobs = lambda n_jobs: n_jobs
+    pace.TOO_SMALL = pace.LARGE = 0
+    pace.FIRST_TRIAL = float("inf")
+
+
+def with_help(call):
+    """What the call returns when helpers take part; how soon they come is up to the system."""
+    from fastnn.kernels import helpers
+
+    for _ in range(300):
+        before = helpers.pool().board[0, helpers.HELPED]
+        result = call()
+        if helpers.pool().board[0, helpers.HELPED] > before:
+            return result
+    raise AssertionError("helpers never took part")
+
+
 # Parameters that scikit-learn's estimators do not have, with their defaults.
 OWN_PARAMETERS = {
     "l1_ratio": 0.0,

@@ -13,7 +13,8 @@ KERNELS = PACKAGE / "kernels"
 KERNELS_ORDER = [
     "activations", "losses", "optimizers", "cache", "jit", "simd", "atomics", "random",
     "elementary", "matmul", "units", "dropout", "image_units", "norm_units", "muon_units",
-    "fingerprint", "catalog", "threads", "plan", "pace", "normalization", "augmentation", "muon",
+    "fingerprint", "catalog", "threads", "helpers", "plan", "pace", "normalization",
+    "augmentation", "muon",
     "passes", "prediction", "evaluation", "inspection", "trainer", "cpu", "perceptron",
 ]  # fmt: skip
 REGISTRIES = ("activations", "losses", "optimizers")

@@ -291,22 +291,25 @@ def test_every_step_and_seed_has_its_own():
 TRAIN = """
 import hashlib, json, sys
 import numpy as np
-from fastnn.kernels import pace, simd, threads
+from common import share_all_work, with_help
+from fastnn.kernels import simd
 from test_augmentation import EVERYTHING, ImageAugmenter, images, train
 n_jobs = json.loads(sys.argv[1])
 if n_jobs > 1:
-    pace.TOO_SMALL = pace.LARGE = 0
-    pace.FIRST_TRIAL = float("inf")
-digest = hashlib.sha256()
-for dtype in ("float32", "float64"):
-    for shape in ((9, 12), (6, 6, 3)):
-        for fill in ("edge", 0.3):
-            augmenter = ImageAugmenter(shape, **EVERYTHING, fill=fill)
-            X = images(250, shape, dtype)
-            digest.update(train(X, augmenter, epochs=3, n_jobs=n_jobs, dtype=dtype).tobytes())
-            digest.update(augmenter.set_params(random_state=0).transform(X).tobytes())
-assert threads._State.started or n_jobs == 1
-print(json.dumps([digest.hexdigest(), simd.vector_bytes()]))
+    share_all_work()
+def run():
+    digest = hashlib.sha256()
+    for dtype in ("float32", "float64"):
+        for shape in ((9, 12), (6, 6, 3)):
+            for fill in ("edge", 0.3):
+                augmenter = ImageAugmenter(shape, **EVERYTHING, fill=fill)
+                X = images(250, shape, dtype)
+                digest.update(train(X, augmenter, epochs=3, n_jobs=n_jobs, dtype=dtype).tobytes())
+                digest.update(augmenter.set_params(random_state=0).transform(X).tobytes())
+    return digest.hexdigest()
+
+digest = run() if n_jobs == 1 else with_help(run)
+print(json.dumps([digest, simd.vector_bytes()]))
 """
 
 
@@ -318,7 +321,7 @@ def serial():
 @pytest.mark.parametrize("n_jobs", [2, 3])
 @pytest.mark.slow
 def test_same_bits_on_threads(serial, n_jobs):
-    assert run_python(TRAIN, n_jobs, NUMBA_NUM_THREADS="3") == serial
+    assert run_python(TRAIN, n_jobs) == serial
 
 
 @pytest.mark.slow

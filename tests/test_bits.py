@@ -12,42 +12,45 @@ import hashlib, json, sys
 import numpy as np
 from scipy import sparse
 import fastnn
-from fastnn.kernels import pace, simd, threads
+from common import share_all_work, with_help
+from fastnn.kernels import simd
 
 n_jobs, force_parallel = json.loads(sys.argv[1])
 if force_parallel:
-    # Threads for however small a network, and never fewer.
-    pace.TOO_SMALL = pace.LARGE = 0
-    pace.FIRST_TRIAL = float("inf")
+    share_all_work()
 rng = np.random.default_rng(0)
 X = rng.standard_normal((230, 37))
 S = sparse.csr_array(X * (rng.random(X.shape) < 0.2))
 targets = {"classes": rng.integers(0, 5, 230), "binary": rng.integers(0, 2, 230),
            "labels": rng.integers(0, 2, (230, 3)), "counts": rng.poisson(2.0, 230)}
 params = {"max_iter": 3, "random_state": 0, "n_jobs": n_jobs, "batch_size": 64}
-digest = hashlib.sha256()
-for dtype in ("float32", "float64"):
-    for activation in ("identity", "logistic", "tanh", "relu"):
-        for name, y in targets.items():
-            for data in (X, S):
-                how = params | {"dtype": dtype, "activation": activation,
-                                "hidden_layer_sizes": (100, 33)}
-                if name == "counts":
-                    model = fastnn.MLPRegressor("poisson", **how)
-                else:
-                    model = fastnn.MLPClassifier(solver="sgd", **how)
-                model.fit(data, y)
-                for array in (*model.coefs_, *model.intercepts_, model.loss_curve_):
-                    digest.update(np.ascontiguousarray(array).tobytes())
-                digest.update(model.predict(data).tobytes())
-                if name != "counts":
-                    digest.update(model.predict_log_proba(data).tobytes())
-    # A mini-batch large enough for its gradient to be summed in parts.
-    model = fastnn.MLPClassifier((10,), **params | {"dtype": dtype, "batch_size": 225})
-    model.fit(X, targets["classes"])
-    digest.update(model._trained.params.tobytes())
-assert threads._State.started or not force_parallel
-print(json.dumps([digest.hexdigest(), simd.vector_bytes()]))
+
+def run():
+    digest = hashlib.sha256()
+    for dtype in ("float32", "float64"):
+        for activation in ("identity", "logistic", "tanh", "relu"):
+            for name, y in targets.items():
+                for data in (X, S):
+                    how = params | {"dtype": dtype, "activation": activation,
+                                    "hidden_layer_sizes": (100, 33)}
+                    if name == "counts":
+                        model = fastnn.MLPRegressor("poisson", **how)
+                    else:
+                        model = fastnn.MLPClassifier(solver="sgd", **how)
+                    model.fit(data, y)
+                    for array in (*model.coefs_, *model.intercepts_, model.loss_curve_):
+                        digest.update(np.ascontiguousarray(array).tobytes())
+                    digest.update(model.predict(data).tobytes())
+                    if name != "counts":
+                        digest.update(model.predict_log_proba(data).tobytes())
+        # A mini-batch large enough for its gradient to be summed in parts.
+        model = fastnn.MLPClassifier((10,), **params | {"dtype": dtype, "batch_size": 225})
+        model.fit(X, targets["classes"])
+        digest.update(model._trained.params.tobytes())
+    return digest.hexdigest()
+
+digest = with_help(run) if force_parallel else run()
+print(json.dumps([digest, simd.vector_bytes()]))
 """
 AVX2 = {
     "NUMBA_CPU_NAME": "haswell",
@@ -68,8 +71,8 @@ def train(n_jobs, *, force_parallel=False, **variables):
 
 @pytest.mark.parametrize("n_jobs", [2, 3])
 def test_threads(serial, n_jobs):
-    """The serial root, and the parallel root on two and three threads."""
-    result = train(n_jobs, force_parallel=True, NUMBA_NUM_THREADS="3")
+    """One thread, and two and three that share all work."""
+    result = train(n_jobs, force_parallel=True)
     assert result[0] == serial[0]
 
 

@@ -92,7 +92,7 @@ def test_a_power_of_two_changes_no_bit(power, dtype, extra):
     is_decoupled = extra.get("solver") in ("adamw", "muon")
     alpha = alpha if is_decoupled else alpha * 2.0**power
     other = fitted("regression", scaled, dtype=dtype, alpha=alpha, **extra)
-    assert_array_equal(model._params, other._params)
+    assert_array_equal(model._trained.params, other._trained.params)
     assert model.loss_curve_ == other.loss_curve_
 
 

@@ -15,7 +15,8 @@
   say.
 - ``fingerprint``: what a user's function means, as a hash of all that it reaches.
 - ``catalog``: which units there are, and what their templates are bound to.
-- ``threads``: how many threads a piece of work gets.
+- ``threads``: how many threads a piece of work may have.
+- ``helpers``: threads of our own that take part in it.
 - ``plan``: a table of units, and what runs it, on one thread or many.
 - ``pace``: runs a plan in slices of time.
 - ``normalization``, ``muon``, ``augmentation``: what batch normalisation adds to a pass, Muon to a

@@ -1,6 +1,7 @@
 """What threads that work together need: atomic words, and a polite way to wait for one another.
 
-An array of words is int64; words that different threads write should be a cache line apart.
+An array of words is int64; words that different threads write should be a cache line apart. All
+threads see the operations on words in one order.
 """
 
 import os
@@ -12,19 +13,30 @@ from numba.extending import intrinsic
 
 from fastnn.kernels.simd import data_pointer
 
-WORD = ir.IntType(64)
 IS_X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 
 
 @intrinsic
-def fetch_add(typingctx, words, index):
-    """Add 1 to a word; returns the value before."""
+def fetch_add(typingctx, words, index, number):
+    """Add a number to a word; returns the value before."""
 
     def codegen(context, builder, signature, values):
-        place = data_pointer(context, builder, signature.args[0], *values)
-        return builder.atomic_rmw("add", place, ir.Constant(WORD, 1), "acq_rel")
+        place = data_pointer(context, builder, signature.args[0], *values[:2])
+        return builder.atomic_rmw("add", place, values[2], "seq_cst")
 
-    return nb.int64(words, nb.int64), codegen
+    return nb.int64(words, nb.int64, nb.int64), codegen
+
+
+@intrinsic
+def compare_swap(typingctx, words, index, expected, value):
+    """Write a word if it is as expected; returns whether it was."""
+
+    def codegen(context, builder, signature, values):
+        place = data_pointer(context, builder, signature.args[0], *values[:2])
+        result = builder.cmpxchg(place, *values[2:], "seq_cst")
+        return builder.extract_value(result, 1)
+
+    return nb.boolean(words, nb.int64, nb.int64, nb.int64), codegen
 
 
 @intrinsic
@@ -33,7 +45,7 @@ def load_word(typingctx, words, index):
 
     def codegen(context, builder, signature, values):
         place = data_pointer(context, builder, signature.args[0], *values)
-        return builder.load_atomic(place, "acquire", 8)
+        return builder.load_atomic(place, "seq_cst", 8)
 
     return nb.int64(words, nb.int64), codegen
 
@@ -44,7 +56,7 @@ def store_word(typingctx, words, index, value):
 
     def codegen(context, builder, signature, values):
         place = data_pointer(context, builder, signature.args[0], *values[:2])
-        builder.store_atomic(values[2], place, "release", 8)
+        builder.store_atomic(values[2], place, "seq_cst", 8)
         return context.get_dummy_value()
 
     return nb.void(words, nb.int64, nb.int64), codegen

@@ -1,10 +1,12 @@
 """The CPU backend, and its plan for a full-batch loss and gradient."""
 
+from functools import cached_property
+
 import numpy as np
 
-from fastnn.kernels import catalog, inspection, prediction, threads, units
+from fastnn.kernels import catalog, inspection, pace, prediction, threads, units
 from fastnn.kernels.evaluation import Evaluation
-from fastnn.kernels.passes import Pass, cast, chunk_rows
+from fastnn.kernels.passes import Pass, cast, chunk_rows, flops
 from fastnn.kernels.trainer import Trainer
 
 
@@ -92,7 +94,12 @@ class CpuBackend:
     """The compiled core on the CPU; see `fastnn.backends.Backend`."""
 
     def __init__(self, n_jobs=None):
-        self.n_threads = threads.resolve_n_jobs(n_jobs)
+        self.n_jobs = n_jobs
+
+    @cached_property
+    def n_threads(self):
+        """The most threads; finding out takes some microseconds."""
+        return threads.resolve_n_jobs(self.n_jobs)
 
     def trainer(self, network, params, data, optimizer, *, regularization, batch_size):
         return Trainer(
@@ -116,7 +123,9 @@ class CpuBackend:
         if rows is not None:
             rows = np.ascontiguousarray(rows, dtype=np.int64)
         elif kept is not None and prediction.is_small(network, X):
-            return prediction.predict_small(network, params, X, link, self.n_threads, kept)
+            work = flops(network.layer_units, len(X), backward=False)
+            n_threads = self.n_threads if pace.may_be_shared(work) else 1
+            return prediction.predict_small(network, params, X, link, n_threads, kept)
         return prediction.predict(network, params, X, rows, link, self.n_threads)
 
     def hidden(self, network, params, X, layer):

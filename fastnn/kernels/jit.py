@@ -116,6 +116,13 @@ def bind(function, name, *, from_python=False, **bindings):
         return _functions[name]
 
 
+def bindings(*parts, **names):
+    """``names``, and the parts bound in this order: each may call those before it."""
+    for part in parts:
+        names[part.__name__] = bind(part, part.__name__, **names)
+    return names
+
+
 def jitted(function, signatures, types_of_locals, options):
     """An ``@njit`` function by the options that another one has."""
     return jit(signatures, locals=types_of_locals, **options)(function)

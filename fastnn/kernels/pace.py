@@ -12,7 +12,6 @@ faster one goes on.
 
 import time
 
-from fastnn.kernels import threads
 from fastnn.kernels.units import SKIP
 
 # Seconds that a slice should take, and one that tries the other number of threads.
@@ -37,6 +36,11 @@ TOO_SMALL = 500_000
 LARGE = 5_000_000
 
 
+def may_be_shared(flops):
+    """Whether a mini-batch of so many floating point operations is worth a trial of threads."""
+    return flops >= TOO_SMALL
+
+
 class Pace:
     """How many mini-batches of a plan fit a slice, and on how many threads.
 
@@ -52,7 +56,7 @@ class Pace:
     def __init__(self, plan, flops, n_threads):
         self.plan = plan
         self.n_threads = n_threads
-        self.may_choose = n_threads > 1 and flops >= TOO_SMALL
+        self.may_choose = n_threads > 1 and may_be_shared(flops)
         self.team = n_threads if self.may_choose and flops >= LARGE else 1
         # Seconds of a mini-batch, by the last measurement on each number of threads.
         self.seconds = {self.team: flops / (FLOPS_PER_SECOND * self.team) + OVERHEAD}
@@ -72,8 +76,6 @@ class Pace:
         while batch < n_batches:
             is_trial = self.may_choose and self.worked >= self._wait()
             team = self.team if not is_trial else 1 if self.team > 1 else self.n_threads
-            if team > 1 and not threads.are_available():
-                team, self.may_choose = 1, False
             seconds = self.seconds[self.team]
             begin = time.perf_counter()
             if seconds > LONG:

@@ -41,9 +41,8 @@ N_JOB = 24
 SAMPLE_SECONDS, PRODUCT_SECONDS = 1e-7, 1e-9
 
 
-def perceive(args_at, counts_at, strides_at, job_at):
-    # Present rows to perceptrons, one at a time and in order. Called as a threading layer of Numba
-    # calls its threads, but by one thread only: each step depends on those before it.
+def perceive(job_at):
+    # Present rows to perceptrons, one at a time and in order, as each step depends on those before.
     job = view(job_at, N_JOB, np.int64)  # (24,)
     order_at, sums_at, n_active = job[ORDER_AT], job[SUMS_AT], job[N_ACTIVE]
     active = view(job[ACTIVE_AT], n_active, np.int64)  # (n_active,)
@@ -282,7 +281,7 @@ class Perceptrons:
             count = min(max(1, int(SLICE / (self._seconds + 1e-12))), self.n_rows - first)
             self._job[FIRST], self._job[LAST] = first, first + count
             begin = time.perf_counter()
-            threads.call(self._unit_at, self._job_at, 1)
+            threads.call(self._unit_at, self._job_at)
             self._seconds = (time.perf_counter() - begin) / count
             first += count
 

@@ -5,11 +5,10 @@ independent of one another, so threads take them in any order; between groups al
 A task of a chain runs the chain's units one after another, while what they share is in the
 cache. A chain has a fixed number of tasks, or one for every so many rows of the mini-batch.
 
-What runs a plan, `run_team`, knows nothing of networks or precisions, so a process never needs
-more than this one: serially, or by as many threads as Numba's threading layer gives it, in one
-parallel region for all the mini-batches of a call. Results do not depend on the threads: tasks
-write to separate places, and what is summed across tasks is summed in a fixed order by a unit of
-a later group.
+What runs a plan, `lead`, knows nothing of networks or precisions, so a process never needs more
+than this one: alone, or with others of `helpers`, in one call for many mini-batches. Results do
+not depend on the threads: tasks write to separate places, and what is summed across tasks is summed
+in a fixed order by a unit of a later group.
 """
 
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from functools import cache
 
 import numpy as np
 
-from fastnn.kernels import atomics, jit, threads
-from fastnn.kernels.jit import MAX_ARGUMENTS, call_unit, call_with_three, quotient, view
+from fastnn.kernels import helpers, jit, threads
+from fastnn.kernels.helpers import CHAINS_AT, RUN_AT, STEP_AT, UNITS_AT
+from fastnn.kernels.jit import MAX_ARGUMENTS, call_unit, quotient, view
 from fastnn.kernels.units import N_STEP, ORDER, ROW, ROWS, SKIP
 
 # Columns of the table of chains: its units, and its tasks: a fixed number, or a block of rows.
@@ -27,41 +27,20 @@ N_CHAIN = 4
 CHAIN_BYTES = 8 * N_CHAIN
 # A row of the table of units: address, number of arguments, arguments.
 UNIT_BYTES = 8 * (2 + MAX_ARGUMENTS)
-# Places in a job (56,), int64. A cache line apart, as different threads write them: threads that
-# have come, the call (see `lead`), the next task, threads that have finished.
-COME, CALL, NEXT, FINISHED = 0, 8, 16, 24
-# What the call is for: its first chain and the end of its tasks.
-CHAIN, END = 32, 33
-# What the job is: addresses of `run_task`, of the tables and of the step's state; the rows of the
-# data and of a mini-batch; the threads that may come; its mini-batches, groups of them, and tasks
-# of those.
-RUN_AT, GROUPS_AT, CHAINS_AT, UNITS_AT, STEP_AT, N_ROWS, BATCH_SIZE, N_THREADS = range(40, 48)
-FIRST_BATCH, LAST_BATCH, FIRST_GROUP, LAST_GROUP, FIRST_TASK, LAST_TASK = range(48, 54)
-N_JOB = 56
-# A call is its number times this power of two, plus the threads that are called; 0 is none yet.
-CALLS = 1024
-STOP = -1
-# Looks at a word, a power of two, before a thread that waits gives way to others.
-PATIENCE = 2048
+# Places in a job (16,), int64, after those that a slot has, too: the address of the table of
+# groups; the rows of the data and of a mini-batch; the helpers that are wanted, and the address of
+# the board where they look; the job's mini-batches, groups of them, and tasks of those.
+GROUPS_AT, N_ROWS, BATCH_SIZE, N_HELPERS, BOARD_AT = range(4, 9)
+FIRST_BATCH, LAST_BATCH, FIRST_GROUP, LAST_GROUP, FIRST_TASK, LAST_TASK = range(9, 15)
+N_JOB = 16
 
 
-def run_team(args_at, counts_at, strides_at, job_at):
-    # Take part in a job, as often as counts (1,) says: the arguments with which a threading layer
-    # of Numba calls each of its threads. Whoever comes first leads; whoever comes late, or never,
-    # is not waited for. So nothing depends on when, or whether, these run side by side.
-    job = view(job_at, N_JOB, np.int64)  # (56,)
-    for _ in range(view(counts_at, 1, np.int64)[0]):
-        place = fetch_add(job, COME)
-        if place == 0:
-            lead(job)
-        else:
-            follow(job, place)
-
-
-def lead(job):
-    # Go through the groups; for one with several tasks call those who have come by now. Before
-    # the first such, a moment for threads that are on their way.
-    calls, looks = 0, 0
+def lead(job_at):
+    # Go through the groups of all mini-batches; share one with several tasks with those who help.
+    job = view(job_at, N_JOB, np.int64)  # (16,)
+    slot_at = 0
+    if job[N_HELPERS] > 0:
+        slot_at = take_slot(job[BOARD_AT], job, job[N_HELPERS])
     step = view(job[STEP_AT], N_STEP, np.int64)  # (8,)
     groups = view(job[GROUPS_AT], job[LAST_GROUP] + 1, np.int64)  # (groups + 1,)
     for batch in range(job[FIRST_BATCH], job[LAST_BATCH]):
@@ -71,53 +50,14 @@ def lead(job):
                 break
             chain, task = groups[group], job[FIRST_TASK]
             end = min(count_tasks(job, step, chain, groups[group + 1]), job[LAST_TASK])
-            while end - task > 1 and looks < PATIENCE and load_word(job, COME) < job[N_THREADS]:
-                looks += 1
-                pause()
-            come = load_word(job, COME)
-            if end - task <= 1 or come == 1:
-                while task < end:
-                    call_run_task(job, task, chain)
-                    task += 1
+            if slot_at != 0 and end - task > 1:
+                share(slot_at, chain, task, end)
                 continue
-            job[CHAIN], job[END], job[NEXT], job[FINISHED] = chain, end, task, 0
-            calls += 1
-            store_word(job, CALL, calls * CALLS + come)
-            take_tasks(job)
-            waits = 0
-            while load_word(job, FINISHED) < come - 1:
-                waits += 1
-                wait(waits)
-    store_word(job, CALL, STOP)
-
-
-def follow(job, place):
-    # Take tasks whenever a call counts this place in. The leader waits for those that it has
-    # called and for no other, so a call stands still while one that is called reads it.
-    last, looks = 0, 0
-    while last != STOP:
-        call = load_word(job, CALL)
-        if call == last:
-            looks += 1
-            wait(looks)
-            continue
-        last, looks = call, 0
-        if call != STOP and place < call & (CALLS - 1):
-            take_tasks(job)
-            fetch_add(job, FINISHED)
-
-
-def take_tasks(job):
-    task = fetch_add(job, NEXT)
-    while task < job[END]:
-        call_run_task(job, task, job[CHAIN])
-        task = fetch_add(job, NEXT)
-
-
-def wait(looks):
-    pause()
-    if looks & (PATIENCE - 1) == 0:
-        give_way()
+            while task < end:
+                call_run_task(job, task, chain)
+                task += 1
+    if slot_at != 0:
+        leave_slot(slot_at)
 
 
 def begin_batch(job, step, batch):
@@ -156,36 +96,22 @@ def run_task(step, task, chains_at, units_at, chain):
         call_unit(unit[0], step, task, unit[1], at + 16)
 
 
-def call_run_task(job, task, chain):
-    # By its address: it is called from several places, and is compiled once.
-    call_with_three(job[RUN_AT], job[STEP_AT], task, job[CHAINS_AT], job[UNITS_AT], chain)
-
-
-def _bindings(*parts, **names):
-    """``names``, and the parts compiled in this order: each may call those before it."""
-    for part in parts:
-        names[part.__name__] = jit.bind(part, part.__name__, **names)
-    return names
-
-
 @cache
 def run_task_at():
     """The address of `run_task`."""
-    return jit.unit(run_task, "run_task", lambda: _bindings(tasks_of))
+    return jit.unit(run_task, "run_task", lambda: jit.bindings(tasks_of))
 
 
-def _team_bindings():
-    names = ("fetch_add", "load_word", "store_word", "pause", "give_way")
-    return _bindings(
-        tasks_of, call_run_task, count_tasks, begin_batch, wait, take_tasks, follow, lead,
-        **{name: getattr(atomics, name) for name in names},
+def _lead_bindings():
+    return jit.bindings(
+        *helpers.leading_parts(), tasks_of, count_tasks, begin_batch, **helpers.atomic_names(),
     )  # fmt: skip
 
 
 @cache
-def run_team_at():
-    """The address of `run_team`."""
-    return jit.unit(run_team, "run_team", _team_bindings)
+def lead_at():
+    """The address of `lead`."""
+    return jit.unit(lead, "lead", _lead_bindings)
 
 
 def _address(array):
@@ -249,9 +175,9 @@ class Plan:
             np.array(self._chains, dtype=np.int64).reshape(-1, 4),
             np.array(self._units, dtype=np.int64).reshape(-1, 2 + MAX_ARGUMENTS),
         )
-        self._job = np.zeros(N_JOB, dtype=np.int64)  # (56,)
-        tables = map(_address, self._tables)
-        self._job[RUN_AT : STEP_AT + 1] = run_task_at(), *tables, _address(self.step)
+        self._job = np.zeros(N_JOB, dtype=np.int64)  # (16,)
+        self._job[[RUN_AT, STEP_AT]] = run_task_at(), _address(self.step)
+        self._job[[GROUPS_AT, CHAINS_AT, UNITS_AT]] = [*map(_address, self._tables)]
         return self
 
     def tell(self, **words):
@@ -268,6 +194,9 @@ class Plan:
         chains = self._chains[self._groups[group] : self._groups[group + 1]]
         return sum(-(-rows // block) if block else tasks for _, _, tasks, block in chains)
 
+    def _most_tasks(self, rows):
+        return max(self.n_tasks(group, rows) for group in range(self.n_groups))
+
     def run(
         self, n_rows, batch_size, batches, n_threads=1, *, order=None, groups=None,
         tasks=(0, 2**62),
@@ -277,6 +206,10 @@ class Plan:
         job = self._job.copy()
         job[[N_ROWS, BATCH_SIZE]] = n_rows, batch_size
         job[FIRST_BATCH : LAST_TASK + 1] = *batches, *(groups or (0, self.n_groups)), *tasks
-        with threads.team(n_threads) as size:
-            job[N_THREADS] = size
-            threads.call(run_team_at(), _address(job), size)
+        if n_threads > 1:
+            pool = helpers.pool()
+            # More threads than there are tasks at one time would be of no use.
+            n_helpers = min(n_threads, self._most_tasks(min(n_rows, batch_size))) - 1
+            if n_helpers > 0 and pool.summon(n_helpers) > 0:
+                job[[N_HELPERS, BOARD_AT]] = n_helpers, pool.board_at
+        threads.call(lead_at(), _address(job))

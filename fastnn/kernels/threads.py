@@ -1,115 +1,89 @@
-"""How many threads a piece of work gets, and when it must do with one.
+"""How many threads a piece of work may have, and how compiled code is called."""
 
-Numba's threading layers have rules of their own: the child of a process that has used threads
-cannot use them again after ``fork``, and the layer `workqueue` aborts the process when two threads
-enter it. Where a rule forbids threads, the work runs on one; its result is the same.
-"""
-
-import contextlib
 import ctypes
+import math
 import os
-import threading
+import warnings
 from functools import cache
 
 import joblib
 import numba
-from llvmlite import binding as llvm
+from threadpoolctl import ThreadpoolController
 
-_workqueue_lock = threading.Lock()
-
-
-class _State:
-    """What this process may do: whether it has started threads, and whether it lost them."""
-
-    started = False
-    lost = False
-
-
-def _after_fork_in_child():
-    # Numba may have started its threads without us; so may have the user's own code.
-    _State.lost = _State.lost or _State.started or layer() is not None
-    _workqueue_lock._at_fork_reinit()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+# The most threads that work together, however many are asked for.
+MAX_THREADS = 1023
 
 
 def resolve_n_jobs(n_jobs):
-    """The number of threads for an ``n_jobs`` in joblib's meaning; None: as Numba would use."""
-    try:
-        available = numba.get_num_threads()
-    except ValueError:  # no threading layer can be loaded on this machine
+    """The number of threads for an ``n_jobs``.
+
+    None is as many as there are processors, and negative numbers count down from these, as in
+    joblib; both follow whatever limits threads. A positive number overrules what is said before a
+    program starts, and of BLAS, but no limit that is set while it runs: it is never more than
+    the processors, Numba's number or a limit of threadpoolctl's on OpenMP.
+    """
+    if n_jobs == 1:
         return 1
-    if n_jobs is None:
-        return available
-    if n_jobs < 0:
-        n_jobs = max(1, joblib.cpu_count() + 1 + n_jobs)
-    return min(n_jobs, numba.config.NUMBA_NUM_THREADS)
+    processors = n_processors()
+    most = min(processors, MAX_THREADS)
+    if numba.config.NUMBA_NUM_THREADS >= 1:
+        most = min(most, numba.config.NUMBA_NUM_THREADS)
+    environment, openmp = _omp_num_threads(), _library_limit("openmp")
+    if n_jobs is not None and n_jobs > 0:
+        return min(n_jobs, most, openmp if openmp < environment else most)
+    wanted = processors if n_jobs is None else max(1, processors + 1 + n_jobs)
+    return min(wanted, most, environment, openmp, _library_limit("blas"))
 
 
-def layer():
-    """Name of Numba's threading layer, once something has started it."""
-    try:
-        return numba.threading_layer()
-    except ValueError:
-        return None
+def n_processors():
+    """Processors for this process: by its CPU affinity, and by its container's quota."""
+    return _count_processors(_affinity())
 
 
-@contextlib.contextmanager
-def team(n_threads):
-    """Set the threads of this call up; yields how many it really gets, one or ``n_threads``."""
-    if n_threads == 1 or _State.lost:
-        yield 1
-        return
-    with contextlib.ExitStack() as stack:
-        if layer() == "workqueue":
-            if not _workqueue_lock.acquire(blocking=False):
-                yield 1
-                return
-            stack.callback(_workqueue_lock.release)
-        before = numba.get_num_threads()
-        numba.set_num_threads(n_threads)
-        stack.callback(numba.set_num_threads, before)
-        _State.started = True
-        yield n_threads
-
-
-# What threads run: addresses of arguments, counts, strides and data, like Numba's parallel loops.
-_FUNCTION = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
+def _affinity():
+    """Processors that this thread may run on, or 0 where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
 
 
 @cache
-def _parallel_for():
-    """The function with which the threading layer shares a loop out; None where there is none.
-
-    Numba gives it to the code of its own parallel loops under this name. It takes a function, the
-    arguments of that, how many of the counts are inner ones, how many arguments there are,
-    and how many threads there should be.
-    """
+def _count_processors(affinity):
+    """What joblib counts, which takes it some files to read: once for each affinity."""
     try:
-        numba.get_num_threads()  # starts the threading layer
+        return joblib.cpu_count()
+    except ValueError:  # a LOKY_MAX_CPU_COUNT that is no number
+        return affinity or os.cpu_count() or 1
+
+
+def _omp_num_threads():
+    """The number in OMP_NUM_THREADS, the first if it is a list; infinity if it is none."""
+    try:
+        number = int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0])
     except ValueError:
-        return None
-    address = llvm.address_of_symbol("numba_parallel_for")
-    kind = ctypes.CFUNCTYPE(
-        None, *[ctypes.c_void_p] * 5, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int
-    )
-    return kind(address) if address else None
+        return math.inf
+    return number if number >= 1 else math.inf
 
 
-def are_available():
-    """Whether there are threads to be had; starts them."""
-    return _parallel_for() is not None
+@cache
+def _libraries(api):
+    """threadpoolctl's controllers of the libraries of OpenMP, or of BLAS, that are loaded.
 
-
-def call(function_at, data_at, n_threads):
-    """Call a compiled function with that data, once for each of ``n_threads`` threads.
-
-    Other threads of Python run meanwhile.
+    BLIS is left out, as it says 1 where nobody has limited it.
     """
-    counts = ctypes.c_size_t(n_threads)
-    if n_threads == 1:
-        _FUNCTION(function_at)(None, ctypes.addressof(counts), None, data_at)
-    else:
-        _parallel_for()(function_at, None, ctypes.addressof(counts), None, data_at, 0, 0, n_threads)
+    with warnings.catch_warnings():
+        # Of libraries that do not go together, which is none of ours.
+        warnings.simplefilter("ignore")
+        controllers = ThreadpoolController().lib_controllers
+    return [c for c in controllers if c.user_api == api and c.internal_api != "blis"]
+
+
+def _library_limit(api):
+    """The fewest threads that a library of OpenMP, or of BLAS, may use now."""
+    return min((library.num_threads or math.inf for library in _libraries(api)), default=math.inf)
+
+
+_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+def call(function_at, data_at):
+    """Call a compiled function with the address of its data; Python's threads run meanwhile."""
+    _FUNCTION(function_at)(data_at)
