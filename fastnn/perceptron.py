@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastnn import stats
+from fastnn import forks, stats
 from fastnn.validation import (
     as_it_was_on_failure,
     check_prediction_data,
@@ -483,6 +483,7 @@ def _shaped(weights, shape, name):
 
 def _kernel():
     # Imported when it is asked for: Numba takes a while.
-    from fastnn.kernels import perceptron
+    with forks.importing:
+        from fastnn.kernels import perceptron
 
     return perceptron
