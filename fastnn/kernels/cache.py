@@ -53,8 +53,9 @@ STATS = {"hits": 0, "misses": 0, "saved": 0}
 
 def cache_dir():
     """The directory for compiled units, or None where there is none to be trusted."""
-    base, key = _base(), _key()
-    if base is None or key is None:
+    base = _base()
+    key = None if base is None else _key()
+    if key is None:
         return None
     try:
         for directory in (base.path, base.path / key):
