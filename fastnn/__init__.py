@@ -6,6 +6,8 @@ compiles nothing; kernels are compiled, or loaded from a cache on disk, by the f
 fit that needs them, or ahead of time by `warmup`.
 """
 
+from fastnn import forks as _forks
+from fastnn._version import __version__
 from fastnn.augmentation import ImageAugmenter
 from fastnn.classifier import MLPClassifier
 from fastnn.config import config_context, get_config, set_config
@@ -15,8 +17,6 @@ from fastnn.plotting import LossCurveDisplay
 from fastnn.plotting_network import NetworkDisplay, WeightsDisplay
 from fastnn.registration import register_activation, register_loss
 from fastnn.regressor import MLPRegressor
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ImageAugmenter",
@@ -41,7 +41,8 @@ __all__ = [
 def __getattr__(name):
     # `warmup` brings the compiler with it, so it is imported when it is asked for.
     if name == "warmup":
-        from fastnn.precompile import warmup
+        with _forks.importing:
+            from fastnn.precompile import warmup
 
         return warmup
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from fastnn import forks
 from fastnn.network import Augmentation
 
 # Simard's smoothness of elastic displacements, in pixels.
@@ -198,7 +199,8 @@ class ImageAugmenter(TransformerMixin, BaseEstimator):
         self._validate_params()
         X = self._check_X(X)
         # Imported when it is asked for: Numba takes a while.
-        from fastnn.kernels import augmentation
+        with forks.importing:
+            from fastnn.kernels import augmentation
 
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         return augmentation.augment(self._settings(), np.array(X, order="C"), seed)

@@ -5,6 +5,8 @@ This is the only module that asks which device is wanted.
 
 from typing import Protocol
 
+from fastnn import forks
+
 DEVICES = ("cpu",)
 
 
@@ -98,6 +100,7 @@ def get_backend(device="cpu", n_jobs=None):
     if device not in DEVICES:
         raise ValueError(f"device must be one of {DEVICES}, got {device!r}.")
     # Imported when it is asked for: Numba takes a while.
-    from fastnn.kernels.cpu import CpuBackend
+    with forks.importing:
+        from fastnn.kernels.cpu import CpuBackend
 
     return CpuBackend(n_jobs)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn import backends, config
+from fastnn import _version, backends, config
 from fastnn.carried import packed, unpack
 from fastnn.concurrency import AtOnceMixin
 from fastnn.exceptions import InconsistentVersionWarning
@@ -99,8 +99,6 @@ class FittedNetworkMixin(AtOnceMixin):
     # ---- pickles -------------------------------------------------------------------
 
     def __getstate__(self):
-        from fastnn import __version__
-
         moment = self._as_of_now()
         state = dict(super(FittedNetworkMixin, moment).__getstate__())
         trained = state.get("_trained")
@@ -110,7 +108,7 @@ class FittedNetworkMixin(AtOnceMixin):
         registered = packed(moment.activation, moment.loss, network)
         if registered is not None:
             state["_registered"] = registered
-        return state | {"_config": config.packed(), "_fastnn_version": __version__}
+        return state | {"_config": config.packed(), "_fastnn_version": _version.__version__}
 
     def _compact(self, state):
         """Make what a state has of the network plain, and the parameters one vector, not views."""
@@ -266,14 +264,12 @@ def _optimizer_from(values, n_params):
 
 def _warn_of_another_version(name, version):
     """Warn, as scikit-learn does, where a pickle was made by another version than this one."""
-    from fastnn import __version__
-
-    if version != __version__:
+    if version != _version.__version__:
         warnings.warn(
             InconsistentVersionWarning(
                 estimator_name=name,
-                current_version=__version__,
-                original_version=version or "before 0.1.0",
+                current_version=_version.__version__,
+                original_version=version,
             ),
             stacklevel=2,
         )

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastnn import notices, stats, streams
+from fastnn import forks, notices, stats, streams
 from fastnn.concurrency import AtOnceMixin
 from fastnn.validation import (
     check_prediction_data,
@@ -501,6 +501,7 @@ def _shaped(weights, shape, name):
 
 def _kernel():
     # Imported when it is asked for: Numba takes a while.
-    from fastnn.kernels import perceptron
+    with forks.importing:
+        from fastnn.kernels import perceptron
 
     return perceptron

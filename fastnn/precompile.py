@@ -1,5 +1,6 @@
 """Compile ahead of time what fits and predictions will need."""
 
+import contextlib
 import sys
 import time
 import warnings
@@ -7,6 +8,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from fastnn import streams
 from fastnn.classifier import MLPClassifier
 from fastnn.kernels import cache, helpers, jit
 from fastnn.regressor import MLPRegressor
@@ -62,16 +64,15 @@ def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}.")
     begin = time.perf_counter()
     compiled_before = cache.STATS["misses"]
-    with jit.observed(_show if verbose else None), warnings.catch_warnings():
+    shown = jit.observed(_show) if verbose else contextlib.nullcontext()
+    with shown, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         _tiny_fits(np.dtype(dtype), {"activation": activation, "solver": solver, "dtype": dtype})
     seconds = time.perf_counter() - begin
     if verbose:
         compiled = cache.STATS["misses"] - compiled_before
-        print(
-            f"\rfastnn: {compiled} kernels compiled for {dtype} in {seconds:.1f} s".ljust(78),
-            file=sys.stderr,
-        )
+        text = f"\rfastnn: {compiled} kernels compiled for {dtype} in {seconds:.1f} s"
+        streams.write_line(text.ljust(78), to="stderr", flush=True)
     return seconds
 
 
@@ -95,5 +96,6 @@ def _tiny_fits(dtype, params):
 
 def _show(name):
     """Show the unit at work: one line, rewritten, on a terminal; elsewhere nothing."""
-    if sys.stderr.isatty():
-        print(f"\rfastnn: preparing {name}".ljust(78), end="", file=sys.stderr, flush=True)
+    if streams.is_terminal(sys.stderr):
+        text = f"\rfastnn: preparing {name}"
+        streams.write_line(text.ljust(78), to="stderr", end="", flush=True)

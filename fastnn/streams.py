@@ -17,7 +17,7 @@ def is_terminal(stream):
         return False
 
 
-def write_line(text, *, to="stdout", flush=False):
+def write_line(text, *, to="stdout", end="\n", flush=False):
     """Print a line to ``sys.stdout`` or ``sys.stderr`` as it is now; if it cannot be, do nothing.
 
     Whatever the stream raises is ignored, as it may be an object of the user's.
@@ -27,6 +27,6 @@ def write_line(text, *, to="stdout", flush=False):
         return
     with suppress(Exception):
         # In one piece, so that no other process writes in between.
-        stream.write(f"{text}\n")
+        stream.write(f"{text}{end}")
         if flush:
             stream.flush()

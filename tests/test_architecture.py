@@ -6,18 +6,13 @@ from pathlib import Path
 import pytest
 
 import fastnn
+from fastnn.kernels import MODULES
 
 PACKAGE = Path(fastnn.__file__).parent
 KERNELS = PACKAGE / "kernels"
-# Each module may import those above it in its list, and no other of fastnn's.
-KERNELS_ORDER = [
-    "activations", "losses", "optimizers", "cache", "jit", "simd", "atomics", "random",
-    "elementary", "matmul", "units", "dropout", "image_units", "norm_units", "muon_units",
-    "fingerprint", "catalog", "threads", "helpers", "plan", "pace", "normalization",
-    "augmentation", "muon",
-    "passes", "prediction", "evaluation", "inspection", "trainer", "cpu", "perceptron",
-]  # fmt: skip
 REGISTRIES = ("activations", "losses", "optimizers")
+# Modules that every other may import, and that import none of fastnn's but each other.
+FOR_ALL = ("_version", "exceptions", "forks", "notices", "streams")
 # The rows of the package above the kernels. backends may import kernels.cpu, network and training
 # only the registries; only the estimators' row, what serves it and what uses it knows scikit-learn.
 BELOW_SCIKIT_LEARN = (
@@ -51,17 +46,25 @@ def top_level_imports(path):
 
 def test_every_kernel_module_is_listed():
     found = {path.stem for path in KERNELS.glob("*.py")} - {"__init__"}
-    assert found == set(KERNELS_ORDER)
+    assert found == set(MODULES)
 
 
-@pytest.mark.parametrize("module", KERNELS_ORDER)
+@pytest.mark.parametrize("module", MODULES)
 def test_kernels_import_downwards(module):
-    allowed = set(KERNELS_ORDER[: KERNELS_ORDER.index(module)])
-    prefix = "fastnn.kernels."
+    """Each may import those before it in the list, and the modules for all."""
+    allowed = {"MODULES", *MODULES[: MODULES.index(module)]}
     for name in imports(KERNELS / f"{module}.py"):
-        if name.startswith("fastnn") and name != "fastnn.kernels":
-            assert name.startswith(prefix), f"{module} imports {name}"
-            assert name.removeprefix(prefix).split(".")[0] in allowed, f"{module} imports {name}"
+        if name.startswith("fastnn.kernels."):
+            assert name.split(".")[2] in allowed, f"{module} imports {name}"
+        elif name.startswith("fastnn.") and name != "fastnn.kernels":
+            assert name.split(".")[1] in FOR_ALL, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", FOR_ALL)
+def test_modules_for_all_import_each_other_at_most(module):
+    names = imports(PACKAGE / f"{module}.py")
+    assert {name.split(".")[1] for name in names if name.startswith("fastnn.")} <= set(FOR_ALL)
+    assert not any(name.startswith(("sklearn", "numba", "llvmlite")) for name in names)
 
 
 @pytest.mark.parametrize("module", REGISTRIES)

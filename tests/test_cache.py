@@ -1,28 +1,19 @@
-"""The cache on disk: what a second process finds, and what happens where there is none."""
+"""The cache on disk: what a second process finds, and what happens to files that are damaged."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
 
 from common import child_environment, run_python
-
-FIT = """
-import json, warnings
-warnings.simplefilter("ignore")
-from sklearn.datasets import load_digits
-import fastnn
 from fastnn.kernels import cache, jit
-X, y = load_digits(return_X_y=True)
-model = fastnn.MLPClassifier(max_iter=2, random_state=0).fit(X, y)
-model.predict(X)
-print(json.dumps({"stats": cache.STATS, "seconds": sum(jit.SECONDS.values()),
-                  "directory": str(cache.cache_dir()), "loss": model.loss_,
-                  "units": sorted(jit.SECONDS)}))
-"""
+from programs import FIT, UNITS, lines, start
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +31,29 @@ def copy_of_filled(filled, tmp_path):
     return tmp_path / "copy", tmp_path / "copy" / Path(first["directory"]).name, first
 
 
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """An empty cache for this process."""
+    monkeypatch.setattr(cache, "_base", lambda: cache._Base(tmp_path, is_for_others=True))
+    return tmp_path
+
+
+def compiled_unit(name):
+    """The file of a small unit, which is compiled."""
+    saved = cache.STATS["saved"]
+    jit.unit(lambda step, task: None, name)
+    assert cache.STATS["saved"] == saved + 1
+    return cache.cache_dir() / f"{name}.unit"
+
+
+def loads(name):
+    """Whether the cache gives that unit out."""
+    hits = cache.STATS["hits"]
+    found = cache.load(name) is not None
+    assert cache.STATS["hits"] == hits + found
+    return found
+
+
 def test_second_process_compiles_nothing(filled):
     directory, first = filled
     second = run_python(FIT, FASTNN_CACHE=str(directory))
@@ -51,14 +65,12 @@ def test_second_process_compiles_nothing(filled):
     assert Path(second["directory"]).parent == directory
 
 
-def test_each_unit_has_files_of_its_own(filled):
-    """One signature to a file: processes cannot confuse one another's entries."""
+def test_each_unit_is_one_file(filled):
     _, found = filled
-    names = os.listdir(found["directory"])
-    data = [name for name in names if name.endswith(".nbc")]
-    indices = [name for name in names if name.endswith(".nbi")]
-    assert len(data) == len(indices) == len(found["units"])
-    assert {name.split(".")[0] for name in data} == set(found["units"])
+    suffixes = {path.suffix for path in Path(found["directory"]).iterdir()}
+    assert suffixes == {".unit", ".lock", ""}  # the last is that of the announcement
+    units = {path.stem for path in Path(found["directory"]).glob("*.unit")}
+    assert units == set(found["units"])
 
 
 @pytest.mark.slow
@@ -79,38 +91,113 @@ def test_no_writable_place(tmp_path):
     assert found["stats"]["misses"] == len(found["units"])
 
 
-@pytest.mark.slow
-def test_default_directory(tmp_path):
-    found = run_python(
-        "import json; from fastnn.kernels import cache; print(json.dumps(str(cache.cache_dir())))",
-        FASTNN_CACHE="", XDG_CACHE_HOME=str(tmp_path),
-        HOME=str(tmp_path), LOCALAPPDATA=str(tmp_path),
-    )  # fmt: skip
-    assert found.startswith(str(tmp_path))
+def test_every_flipped_bit_is_noticed(own_cache):
+    file = compiled_unit("with_flipped_bits")
+    content = file.read_bytes()
+    # Each bit of what stands before the payload, and some of the rest.
+    head = 8 * (len(cache.MAGIC) + 32)
+    for bit in (*range(head), *range(head, 8 * len(content), 1009)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(flipped)
+        assert not loads("with_flipped_bits"), bit
+    file.write_bytes(content)
+    assert loads("with_flipped_bits")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a pickle", None])
+def test_files_that_are_cut_or_longer_are_noticed(own_cache):
+    file = compiled_unit("of_another_length")
+    content = file.read_bytes()
+    for size in (0, 1, len(cache.MAGIC), len(cache.MAGIC) + 32, len(content) - 1):
+        file.write_bytes(content[:size])
+        assert not loads("of_another_length"), size
+    file.write_bytes(content + b"\0")
+    assert not loads("of_another_length")
+    file.write_bytes(content)
+    assert loads("of_another_length")
+
+
+def test_exchanged_files_are_noticed(own_cache):
+    one, other = compiled_unit("exchanged_one"), compiled_unit("exchanged_other")
+    content = one.read_bytes(), other.read_bytes()
+    one.write_bytes(content[1])
+    other.write_bytes(content[0])
+    assert not loads("exchanged_one") and not loads("exchanged_other")
+    one.write_bytes(content[0])
+    other.write_bytes(content[1])
+    assert loads("exchanged_one") and loads("exchanged_other")
+
+
+def test_file_of_another_version_is_noticed(own_cache, monkeypatch):
+    file = compiled_unit("of_another_version")
+    monkeypatch.setattr(cache, "__version__", "0.0.1")
+    assert cache.cache_dir() != file.parent
+    shutil.copy(file, cache.cache_dir())
+    assert not loads("of_another_version")
+
+
+def test_nothing_is_unpickled_before_it_is_checked(own_cache):
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(own_cache / "trapped"),)
+
+    payload = pickle.dumps(Trap())
+    (cache.cache_dir() / "trap.unit").write_bytes(cache.MAGIC + bytes(32) + payload)
+    (cache.cache_dir() / "bare_trap.unit").write_bytes(payload)
+    assert not loads("trap") and not loads("bare_trap")
+    assert not (own_cache / "trapped").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a unit", None])
 @pytest.mark.slow
 def test_damaged_files_are_replaced(copy_of_filled, content):
-    """An index or data file that is empty, nonsense or missing costs a compilation, no more."""
+    """Files that are empty, nonsense or missing cost a compilation, no more."""
     cache_root, entries, first = copy_of_filled
-    (data,) = entries.glob("begin_update*.nbc")
-    (index,) = entries.glob("finish*.nbi")
-    if content is None:
-        data.unlink()
-    else:
-        data.write_bytes(content)
-        index.write_bytes(content)
-    broken = 1 if content is None else 2
+    files = [*entries.glob("begin_update*.unit"), *entries.glob("finish*.unit")]
+    assert len(files) == 2
+    for file in files:
+        if content is None:
+            file.unlink()
+        else:
+            file.write_bytes(content)
     second = run_python(FIT, FASTNN_CACHE=str(cache_root))
-    assert second["stats"]["misses"] == second["stats"]["saved"] == broken
+    assert second["stats"]["misses"] == second["stats"]["saved"] == 2
     assert second["loss"] == first["loss"]
     assert run_python(FIT, FASTNN_CACHE=str(cache_root))["stats"]["misses"] == 0
 
 
 @pytest.mark.slow
+def test_a_flipped_bit_in_every_file_costs_compilations_and_no_more(copy_of_filled):
+    cache_root, entries, first = copy_of_filled
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        for file in entries.glob("*.unit"):
+            content = bytearray(file.read_bytes())
+            content[rng.integers(len(content))] ^= 1 << rng.integers(8)
+            file.write_bytes(content)
+        second = run_python(FIT, FASTNN_CACHE=str(cache_root))
+        assert second["stats"]["hits"] == 0
+        assert second["loss"] == first["loss"]
+
+
+@pytest.mark.slow
+def test_every_file_exchanged_costs_compilations_and_no_more(copy_of_filled):
+    cache_root, entries, first = copy_of_filled
+    files = sorted(entries.glob("*.unit"))
+    contents = [file.read_bytes() for file in files]
+    for file, content in zip(files, contents[1:] + contents[:1], strict=True):
+        file.write_bytes(content)
+    second = run_python(FIT, FASTNN_CACHE=str(cache_root))
+    assert second["stats"]["hits"] == 0
+    assert second["loss"] == first["loss"]
+
+
+@pytest.mark.slow
 def test_cold_processes_side_by_side(tmp_path):
     """Processes that start cold at once share the work and leave a cache that serves a third."""
+    processes = [start("one", "two", "three", FASTNN_CACHE=str(tmp_path)) for _ in range(3)]
+    said = [line for process in processes for line in lines(process)]
+    assert said.count("compiles") == 3
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", FIT],
@@ -126,108 +213,93 @@ def test_cold_processes_side_by_side(tmp_path):
     assert run_python(FIT, FASTNN_CACHE=str(tmp_path))["stats"]["misses"] == 0
 
 
-def test_change_of_any_kernel_file_changes_the_directory(tmp_path, monkeypatch):
-    from fastnn.kernels import cache
-
-    before = cache.source_hash()
-    copy = tmp_path / "kernels"
-    shutil.copytree(cache.KERNELS, copy)
-    monkeypatch.setattr(cache, "KERNELS", copy)
-    assert cache.source_hash() == before
-    with open(copy / "activations.py", "a") as file:
-        file.write("# a change\n")
-    assert cache.source_hash() != before
+def test_writers_leave_no_temporary_files(own_cache):
+    directory = compiled_unit("written").parent
+    names = {path.name for path in directory.iterdir()}
+    assert names - {"announced"} == {"written.unit", "written.lock"}
 
 
-# Compiles or loads two units; says on stderr when a compilation takes its bindings.
-UNITS = """
-import sys
-from fastnn.kernels import jit
-def bindings():
-    print("compiles", file=sys.stderr)
-    return {}
-for name in sys.argv[1:]:
-    jit.unit(lambda step, task: None, name, bindings)
-"""
-ONCE = "fastnn: compiling its kernels for this machine, once; this takes a few seconds"
-EACH = (
-    "fastnn: compiling its kernels for this process, which has no disk cache; "
-    "this takes a few seconds"
+def test_directory_that_is_deleted_meanwhile_is_made_again(own_cache):
+    compiled_unit("before_it_is_deleted")
+    shutil.rmtree(cache.cache_dir())
+    assert compiled_unit("after_it_was_deleted").exists()
+
+
+@pytest.mark.parametrize("name", ["ä" * 40, "x" * 300, "../elsewhere", "a/b"])
+def test_any_name_of_a_unit_is_one_file_in_the_directory(own_cache, name):
+    path = cache._path(cache.cache_dir(), name, ".unit")
+    assert path.parent == cache.cache_dir()
+    assert path.name.isascii() and len(path.name) < 200
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        (cache, "__version__", "0.0.1"),
+        (numba, "__version__", "0.0.1"),
+        (np, "__version__", "0.0.1"),
+        (cache.config, "OPT", 1),
+        (cache.config, "BOUNDSCHECK", 1),
+        (cache.config, "CPU_NAME", "generic"),
+    ],
 )
+def test_directory_depends_on(own_cache, monkeypatch, owner, name, value):
+    """The versions, Numba's settings and the processor."""
+    before = cache.cache_dir()
+    monkeypatch.setattr(owner, name, value)
+    assert cache.cache_dir() != before
 
 
-def start(*units, code=UNITS, **variables):
-    """A process of UNITS, its stderr to read."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *units],
-        env=child_environment(**variables), stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def lines(process):
-    """What it said on stderr, once it has ended well."""
-    _, stderr = process.communicate(timeout=300)
-    assert process.returncode == 0, stderr
-    return stderr.splitlines()
-
-
-@pytest.mark.slow
-def test_first_compilation_is_announced_once_on_a_machine(tmp_path):
-    """As it begins; not where all is loaded, nor when a later process compiles something else."""
-    cache = {"FASTNN_CACHE": str(tmp_path)}
-    assert lines(start("one", "two", **cache)) == [ONCE, "compiles", "compiles"]
-    assert lines(start("three", **cache)) == ["compiles"]
-    (marker,) = tmp_path.glob("*/announced")
-    marker.unlink()
-    assert lines(start("one", "two", **cache)) == []  # loads, so has nothing to announce
-
-
-@pytest.mark.slow
-def test_without_a_cache_each_process_announces_it_once(tmp_path):
-    assert lines(start("one", "two", FASTNN_CACHE="0")) == [EACH, "compiles", "compiles"]
-    blocked = tmp_path / "a-file-not-a-directory"
-    blocked.write_text("")
-    assert lines(start("one", FASTNN_CACHE=str(blocked))) == [EACH, "compiles"]
-
-
-@pytest.mark.slow
-def test_of_processes_side_by_side_one_announces_it(tmp_path):
-    processes = [start(f"unit{n}", FASTNN_CACHE=str(tmp_path)) for n in range(4)]
-    said = [line for process in processes for line in lines(process)]
-    assert sorted(said) == ["compiles"] * 4 + [ONCE]
-
-
-@pytest.mark.parametrize("stderr", ["None", "open(os.devnull)"])
-@pytest.mark.slow
-def test_announcement_without_stderr(tmp_path, stderr):
-    """A process without an stderr, or with one that takes nothing, compiles all the same."""
-    code = UNITS.replace("import sys", f"import os, sys; sys.stderr = {stderr}")
-    code = code.replace('print("compiles", file=sys.stderr)', "open('compiled', 'w').close()")
-    code = f"import os; os.chdir({str(tmp_path)!r})" + code
-    assert lines(start("one", code=code, FASTNN_CACHE=str(tmp_path / "cache"))) == []
-    assert (tmp_path / "compiled").exists()
+# A registered function that cannot be kept on disk; prints the result, as JSON.
+WITHOUT_CACHE = """
+import json, warnings
+warnings.simplefilter("ignore")
+import ctypes
+import numpy as np
+import fastnn
+from fastnn.kernels import cache
+TABLE = np.linspace(0, 1, 200_000)  # 1.6 MB
+HALVE = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(lambda x: x / 2)
+def from_table(x):
+    return x * TABLE[199_999]
+def from_table_gradient(x):
+    return TABLE[199_999]
+def halved(x):
+    return HALVE(x)
+def halved_gradient(x):
+    return HALVE(1.0)
+fastnn.register_activation("from_table", from_table, from_table_gradient)
+fastnn.register_activation("halved", halved, halved_gradient)
+X = np.linspace(-1, 1, 40).reshape(20, 2)
+params = dict(hidden_layer_sizes=3, random_state=0, max_iter=2)
+before = dict(cache.STATS)
+def loss(activation):
+    return fastnn.MLPRegressor(activation=activation, **params).fit(X, X[:, 0]).loss_
+print(json.dumps([loss("from_table") == loss("identity"), loss("halved") > 0, cache.STATS]))
+"""
 
 
 @pytest.mark.slow
-def test_warmup_announces_the_first_compilation(tmp_path):
-    code = "import fastnn; fastnn.warmup()"
-    first, *_, last = lines(start(code=code, FASTNN_CACHE=str(tmp_path)))
-    assert first == ONCE
-    assert "kernels compiled for float64" in last
+def test_functions_that_cannot_be_kept_are_compiled_without_a_cache(tmp_path):
+    """Tables of more than 1 MB and functions of ctypes are known by their addresses."""
+    first = run_python(WITHOUT_CACHE, FASTNN_CACHE=str(tmp_path))
+    assert first[:2] == [True, True] and first[2]["saved"] < first[2]["misses"]
+    second = run_python(WITHOUT_CACHE, FASTNN_CACHE=str(tmp_path))
+    assert second[:2] == [True, True]
+    assert second[2]["misses"] == first[2]["misses"] - first[2]["saved"] > 0
+    assert second[2]["saved"] == 0
 
 
 @pytest.mark.slow
-def test_warmup_leaves_nothing_to_compile(tmp_path):
-    code = FIT.replace("X, y =", "seconds = fastnn.warmup(verbose=False)\n"
-                       "assert seconds > 0\ncache.STATS['misses'] = 0\nX, y =")  # fmt: skip
-    assert run_python(code, FASTNN_CACHE=str(tmp_path))["stats"]["misses"] == 0
-
-
-def test_warmup_says_what_it_did(capsys):
-    import fastnn
-
-    seconds = fastnn.warmup(dtype="float64")
-    assert isinstance(seconds, float)
-    assert "kernels compiled for float64" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="dtype must be 'float32' or 'float64', got 'int8'"):
-        fastnn.warmup(dtype="int8")
+def test_a_unit_whose_functions_are_missing_is_compiled_again(tmp_path):
+    """LLVM ends the process where it does not find a function that code calls."""
+    code = (
+        UNITS
+        + """
+from fastnn.kernels import cache
+cache._names_called = lambda library: ["of_a_missing_extension"]
+jit.unit(lambda step, task: None, "calls_it", bindings)
+"""
+    )
+    for _ in range(2):
+        assert "compiles" in lines(start(code=code, FASTNN_CACHE=str(tmp_path)))

@@ -371,7 +371,7 @@ def test_another_version_warns(monkeypatch):
         warnings.simplefilter("error")
         pickle.loads(pickled)
     version = fastnn.__version__
-    monkeypatch.setattr(fastnn, "__version__", "9.9")
+    monkeypatch.setattr(fastnn._version, "__version__", "9.9")
     message = f"MLPClassifier from fastnn {version} when using version 9.9"
     with pytest.warns(sklearn.exceptions.InconsistentVersionWarning, match=message) as caught:
         again = pickle.loads(pickled)

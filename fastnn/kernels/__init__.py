@@ -33,3 +33,12 @@ Rules of the kernels: float constants are written ``real(0.5)``; nothing is reas
 ``fastmath``), sums run in a fixed order; what has a different result on another machine, such as
 the C library's ``exp``, is not called; a unit writes only what its task owns; nothing raises.
 """
+
+# The modules, in that order. The cache on disk knows the kernels by the code of all of these.
+MODULES = (
+    "activations", "losses", "optimizers", "cache", "jit", "simd", "atomics", "random",
+    "elementary", "matmul", "units", "dropout", "image_units", "norm_units", "muon_units",
+    "fingerprint", "catalog", "threads", "helpers", "plan", "pace", "normalization",
+    "augmentation", "muon", "passes", "prediction", "evaluation", "inspection", "trainer", "cpu",
+    "perceptron",
+)  # fmt: skip

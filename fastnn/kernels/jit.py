@@ -11,21 +11,26 @@ plain one in the same way; LLVM inlines those.
 """
 
 import contextlib
-import threading
 import time
 import types
+from contextvars import ContextVar
 
 from llvmlite import ir
+from llvmlite.binding import ffi
 from numba import jit, njit
 from numba import types as nb
+from numba.core import config
 from numba.core.ccallback import CFunc
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import register_pass
+from numba.core.registry import cpu_target
 from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from fastnn import forks
 from fastnn.kernels import cache
 
 FLAGS = {"error_model": "numpy", "_nrt": False}
@@ -33,14 +38,18 @@ INLINED = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": 
 # Arguments of its own that a unit has at most.
 MAX_ARGUMENTS = 16
 
-# Reentrant: a template's bindings may be functions that are bound while it is.
-_lock = threading.RLock()
 _units = {}
 _functions = {}
-# Called with the name of a unit before it is compiled or loaded; see `observed`.
-_observers = []
+# Functions that this thread calls with the name of a unit before it compiles or loads it; see
+# `observed`.
+_observers = ContextVar("observers", default=())
 # Seconds that each unit took in this process, compiled or loaded.
 SECONDS = {}
+
+# Numba's and LLVM's own locks around compilation, which a user's functions take, too.
+forks.wait_for(
+    global_compiler_lock._lock, cpu_target.typing_context.callstack._lock, ffi.lib._lock._lock
+)
 
 
 def copy_function(function, name, bindings, cells=None):
@@ -109,7 +118,7 @@ def bind(function, name, *, from_python=False, **bindings):
     crash: what Python needs to call a function is a good part of what it takes to compile it.
     """
     flags = FLAGS if from_python else FLAGS | INLINED | {"pipeline_class": _InlinedCompiler}
-    with _lock:
+    with forks.compiling:
         if name not in _functions:
             clone = copy_function(function, name, bindings)
             _functions[name] = njit(nogil=True, **flags)(clone)
@@ -150,36 +159,53 @@ class _Unit(CFunc):
         words = (nb.int64,) * clone.__code__.co_argcount
         super().__init__(clone, (words, nb.void), locals={}, options=FLAGS)
         self.make_bindings = make_bindings
-        cache.attach(self, self._pyfunc)
 
-    def _compile_uncached(self):
+    def prepare(self):
+        """Load it or, if it is nowhere yet, compile it; of several processes one does."""
+        if self.load():
+            return
+        with cache.compilation_lock(self.__name__):
+            if not self.load():
+                self.compile()
+
+    @global_compiler_lock
+    def load(self):
+        """Whether the cache has it."""
+        result = cache.load(self.__name__)
+        if result is None:
+            return False
+        self._adopt(result)
+        return True
+
+    @global_compiler_lock
+    def compile(self):
+        """Compile it, and put it into the cache."""
+        if config.DISABLE_JIT:
+            raise RuntimeError(
+                "NUMBA_DISABLE_JIT turns Numba's compiler off, without which fastnn cannot compile "
+                "its kernels: unset it, or call fastnn.warmup() once without it, because kernels "
+                "from the cache on disk work with it, too."
+            )
         cache.announce()
         self._pyfunc.__globals__.update(self.make_bindings())
-        return super()._compile_uncached()
+        result = self._compile_uncached()
+        cache.save(self.__name__, result)
+        self._adopt(result)
+
+    def _adopt(self, result):
+        self._library = result.library
+        self._wrapper_name = result.fndesc.llvm_cfunc_wrapper_name
+        self._wrapper_address = self._library.get_pointer_to_function(self._wrapper_name)
 
 
 @contextlib.contextmanager
 def observed(observer):
-    """Within this, tell ``observer(name)`` of what is about to be compiled or loaded."""
-    if observer is None:
-        yield
-        return
-    _observers.append(observer)
+    """Within this, tell ``observer(name)`` of what this thread is about to compile or load."""
+    token = _observers.set((*_observers.get(), observer))
     try:
         yield
     finally:
-        _observers.remove(observer)
-
-
-@contextlib.contextmanager
-def _preparing(name):
-    """Tell the observers, hold the lock between processes, take the time."""
-    for observer in _observers:
-        observer(name)
-    begin = time.perf_counter()
-    with cache.compilation_lock(name):
-        yield
-    SECONDS[name] = time.perf_counter() - begin
+        _observers.reset(token)
 
 
 def unit(template, name, make_bindings=dict):
@@ -194,13 +220,21 @@ def unit(template, name, make_bindings=dict):
     make_bindings : callable
         Returns the names to bind; called only if the unit has to be compiled.
     """
-    with _lock:
-        if name not in _units:
-            compiled = _Unit(template, name, make_bindings)
-            with _preparing(name):
-                compiled.compile()
-            _units[name] = compiled
-        return _units[name].address
+    if name not in _units:
+        with forks.compiling:
+            if name not in _units:
+                _units[name] = _prepared(_Unit(template, name, make_bindings))
+    return _units[name].address
+
+
+def _prepared(new):
+    """The new unit, compiled or loaded; observers are told, and the time is taken."""
+    for observer in _observers.get():
+        observer(new.__name__)
+    begin = time.perf_counter()
+    new.prepare()
+    SECONDS[new.__name__] = time.perf_counter() - begin
+    return new
 
 
 def _emit_call(builder, address, words):

@@ -8,7 +8,6 @@ adds zero, so both have the same sum.
 """
 
 import time
-from functools import cached_property
 
 import numpy as np
 from llvmlite import ir
@@ -225,7 +224,12 @@ class Perceptrons:
         self._job[N_FEATURES], self._job[LD] = n_features, ld
         self._point(WEIGHTS_AT, padded)
         self._point(LANES_AT, np.zeros(SUM_LANES))
-        size = self._read_csr(X) if sparse.issparse(X) else self._read_dense(X, ld)
+        if sparse.issparse(X):
+            self._unit_at = _csr_at(X.data.dtype, X.indices.dtype)
+            size = self._read_csr(X)
+        else:
+            self._unit_at = _dense_at(X.dtype)
+            size = self._read_dense(X, ld)
         # Seconds of a sample, by the last measurement.
         self._seconds = SAMPLE_SECONDS + PRODUCT_SECONDS * self.n_outputs * size
 
@@ -248,13 +252,6 @@ class Perceptrons:
         ):  # fmt: skip
             self._point(place, array)
         return size
-
-    @cached_property
-    def _unit_at(self):
-        """The address of the unit, compiled on first need."""
-        if sparse.issparse(self.X):
-            return _csr_at(self.X.data.dtype, self.X.indices.dtype)
-        return _dense_at(self.X.dtype)
 
     def sums(self):
         """The sums w0 + Σ wi xi of each row and perceptron, (n, n_outputs)."""
