@@ -7,7 +7,6 @@ from time import perf_counter
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from fastnn import config, notices, stats
@@ -15,10 +14,11 @@ from fastnn.advice import warn_unscaled
 from fastnn.callbacks import CallbackSupportMixin, callbacks_of
 from fastnn.exchange import ExchangeMixin
 from fastnn.fitted import FittedNetworkMixin
+from fastnn.history import HISTORY, MARKS, HistoryMixin
 from fastnn.inspection import InspectionMixin
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import AVERAGE_DECAY, AVERAGE_POWER, DECAY, Optimizer
-from fastnn.monitoring import BY_TRAINING_LOSS, criterion_of, given_validation, split_off
+from fastnn.monitoring import given_validation, split_off
 from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import (
     changed_parameters,
@@ -34,8 +34,8 @@ from fastnn.parameters import (
 )
 from fastnn.private_names import PrivateNamesMixin, is_overridden
 from fastnn.progress import name_of_fit
-from fastnn.schedules import Schedule, has_planned_end, schedule_of
-from fastnn.stopping import Progress, Watch
+from fastnn.schedules import Schedule, schedule_of
+from fastnn.stopping import Watch
 from fastnn.training import LBFGSFit, StochasticFit, digest
 from fastnn.validation import (
     as_it_was_on_failure,
@@ -44,30 +44,12 @@ from fastnn.validation import (
     check_training_data,
 )
 
-# Attributes that a fresh fit deletes before it starts.
-HISTORY = (
-    "loss_curve_",
-    "learning_rate_curve_",
-    "best_loss_",
-    "validation_scores_",
-    "validation_loss_curve_",
-    "best_validation_score_",
-    "best_epoch_",
-    "stop_reason_",
-    "_no_improvement_count",
-    "_criterion",
-    "_has_stopped",
-    "_came_to",
-    "_optimizer_state",
-)
-# Those of them that measure a network by its loss.
-MARKS = ("best_loss_", "best_validation_score_", "best_epoch_", "_no_improvement_count")
-
 
 class BaseMultilayerPerceptron(
     InspectionMixin,
     ExchangeMixin,
     PrivateNamesMixin,
+    HistoryMixin,
     FittedNetworkMixin,
     CallbackSupportMixin,
     BaseEstimator,
@@ -361,22 +343,6 @@ class BaseMultilayerPerceptron(
             self._warn_outcome(result.outcome)
         return result.params, result.last
 
-    def _warn_lbfgs(self, result):
-        message = (
-            f"lbfgs failed to converge after {self.n_iter_} iteration(s) "
-            f"(status={result.status}):\n{result.message}\n"
-        )
-        if self.n_iter_ == self.max_iter:
-            message += (
-                "\nIncrease the number of iterations to improve the "
-                f"convergence (max_iter={self.max_iter})."
-            )
-        message += (
-            "\nYou might also want to scale the data as shown in:\n"
-            "    https://scikit-learn.org/stable/modules/preprocessing.html"
-        )
-        notices.warn(message, ConvergenceWarning)
-
     def _fit_stochastic(self, network, params, last, data, rows, watch, incremental):
         """Train ``params`` in place, on from the ``last`` ones; set the fit's attributes.
 
@@ -443,41 +409,6 @@ class BaseMultilayerPerceptron(
             augmentation,
         )
 
-    def _advise_undefined(self, watch, outcome):
-        if watch.evaluate is None or not watch.is_undefined or outcome == "diverged":
-            return
-        start = watch.keeps_start and watch.progress.best_params is not None
-        notices.advise(
-            "The score of the validation set was never a finite number, so the model keeps the "
-            f"{'weights that training began with' if start else 'last weights'}. Give a larger "
-            "validation set, with samples of every class, or another scoring."
-        )
-
-    def _warn_outcome(self, outcome):
-        if outcome == "interrupted":
-            notices.warn("Training interrupted by user.")
-        elif outcome == "max_iter" and not has_planned_end(self.learning_rate):
-            notices.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
-                "reached and the optimization hasn't converged yet.",
-                ConvergenceWarning,
-            )
-        elif outcome == "max_time":
-            notices.warn(
-                f"Maximum time (max_time={self.max_time} seconds) reached after {self.n_iter_} "
-                "iteration(s) and the optimization hasn't converged yet.",
-                ConvergenceWarning,
-            )
-        elif outcome == "diverged" and self.best_validation_score_ is not None:
-            # Without validation, non-finite weights are an error.
-            notices.warn(
-                f"Training diverged in iteration {self.n_iter_}: the weights became "
-                "non-finite. The model keeps the weights of the best validation score, or "
-                "the initial ones if there was none. Scale the data, or lower "
-                "learning_rate_init.",
-                ConvergenceWarning,
-            )
-
     def _optimizer_for(self, params, incremental):
         """A new optimizer, or, in partial_fit, a copy of the one of the last call."""
         optimizer = Optimizer(
@@ -510,71 +441,6 @@ class BaseMultilayerPerceptron(
         elif last.average is not None:
             last.average = last.average.astype(params.dtype, copy=False)
         return last
-
-    # ---- progress, as attributes ---------------------------------------------------
-
-    def _progress(self, params, validation, fresh, incremental):
-        """Where the last fit ended, or a start, for a run whose network has these ``params``."""
-        n_before = len(getattr(self, "loss_curve_", ()))
-        is_split_off = validation is not None and validation.is_split_off
-        criterion = criterion_of(self, validation)
-        goes_on = getattr(self, "_criterion", None) == criterion
-        progress = Progress(
-            t=getattr(self, "t_", 0),
-            # A schedule counts the calls of partial_fit, but begins anew with each fit.
-            epoch=n_before if incremental else 0,
-            n_before=n_before,
-            no_improvement_count=getattr(self, "_no_improvement_count", 0) if goes_on else 0,
-            best_epoch=getattr(self, "best_epoch_", None),
-            criterion=criterion,
-        )
-        # None where the last fit stopped by the other criterion.
-        best_loss = getattr(self, "best_loss_", None)
-        if criterion == BY_TRAINING_LOSS and best_loss is not None:
-            progress.best_loss = best_loss
-        if not fresh:
-            # By rows that are split off anew, the best score of all calls remains the mark, as in
-            # scikit-learn, and a run that does not beat it ends where it came to.
-            mark = getattr(self, "best_validation_score_", None)
-            progress.best_score = mark if is_split_off and goes_on else None
-        if validation is not None and (fresh or not is_split_off):
-            progress.best_params = params.copy()
-        return progress
-
-    def _set_progress(self, watch):
-        progress = watch.progress
-        self.t_ = progress.t
-        self.n_iter_ = len(progress.losses)
-        # An interrupted first epoch has no loss.
-        self.loss_ = progress.losses[-1] if progress.losses else getattr(self, "loss_", np.nan)
-        self.stop_reason_ = watch.reason
-        validated = watch.evaluate is not None
-        if self.solver == "lbfgs" and not validated and hasattr(self, "learning_rate_curve_"):
-            # What the epochs before were judged by stays for those that follow, as in scikit-learn.
-            return
-        self._criterion = progress.criterion
-        self._no_improvement_count = progress.no_improvement_count
-        self.best_loss_ = None if watch.early_stopping else progress.best_loss
-        self.best_validation_score_ = progress.best_score if validated else None
-        self.best_epoch_ = progress.best_epoch if validated else None
-        if not validated:
-            self.validation_scores_ = self.validation_loss_curve_ = None
-
-    def _extend_curves(self, watch):
-        """Add the run's losses and scores to the curves, once nothing can fail."""
-        progress = watch.progress
-        curves = {"loss_curve_": progress.losses}
-        if self.solver != "lbfgs":
-            curves["learning_rate_curve_"] = progress.rates
-        if watch.evaluate is not None or self.validation_scores_ is not None:
-            no_values = [np.nan] * len(progress.losses)
-            curves["validation_scores_"] = progress.scores or no_values
-            curves["validation_loss_curve_"] = progress.validation_losses or no_values
-        for name, values in curves.items():
-            before = list(getattr(self, name, None) or ())
-            # Epochs without a validation set, or without a rate, have no value.
-            before += [np.nan] * (progress.n_before - len(before))
-            setattr(self, name, [*before, *values])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,6 +1,5 @@
 """The fitted network of an estimator: its attributes, its pickles, and predictions by it."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -9,18 +8,13 @@ from sklearn.utils.validation import check_is_fitted
 from fastnn import _version, backends, config
 from fastnn.carried import packed, unpack
 from fastnn.concurrency import AtOnceMixin
-from fastnn.exceptions import InconsistentVersionWarning
 from fastnn.kernels.losses import LINKS
-from fastnn.kernels.optimizers import N_STATE, OPTIMIZERS, Optimizer
 from fastnn.network import Network
 from fastnn.parameters import check_activation
+from fastnn.pickles import FLOATS, checked_array, optimizer_from, warn_of_another_version
 from fastnn.registration import check_known
-from fastnn.trained import EXTRA_ATTRIBUTES, TrainedNetwork, checked_array
+from fastnn.trained import EXTRA_ATTRIBUTES, TrainedNetwork
 from fastnn.validation import check_prediction_data, check_representable, kernel_ready
-
-# Arrays of an optimizer that are None or of the parameters' shape.
-LIKE_PARAMS = ("average", "raw")
-FLOATS = ("float32", "float64")
 
 
 class FittedNetworkMixin(AtOnceMixin):
@@ -132,7 +126,7 @@ class FittedNetworkMixin(AtOnceMixin):
 
     def __setstate__(self, state):
         state = dict(state)
-        _warn_of_another_version(type(self).__name__, state.pop("_fastnn_version", None))
+        warn_of_another_version(type(self).__name__, state.pop("_fastnn_version", None))
         unpack(state.pop("_registered", None))
         config.unpack(state.pop("_config", None))
         trained = state.pop("_trained", None)
@@ -140,7 +134,7 @@ class FittedNetworkMixin(AtOnceMixin):
             trained = TrainedNetwork.from_state(trained)
             shape = (trained.network.n_params,)
             if state.get("_optimizer_state") is not None:
-                state["_optimizer_state"] = _optimizer_from(state["_optimizer_state"], *shape)
+                state["_optimizer_state"] = optimizer_from(state["_optimizer_state"], *shape)
             if state.get("_came_to") is not None:
                 last, digest = state["_came_to"]
                 state["_came_to"] = checked_array("_came_to", last, shape, FLOATS), digest
@@ -237,39 +231,3 @@ def _as_floats(X):
     if X.dtype.char not in "fd":
         X = X.astype(np.float64)
     return kernel_ready(X)
-
-
-def _optimizer_from(values, n_params):
-    """The `Optimizer` whose attributes these are, checked; see `TrainedNetwork.from_state`."""
-    rule = OPTIMIZERS.get(values["rule_name"])
-    if rule is None:
-        raise ValueError(
-            "The state of this estimator is not valid: there is no optimizer "
-            f"{values['rule_name']!r}."
-        )
-    values = dict(values)
-    values["slots"] = checked_array(
-        "the optimizer's slots", values["slots"], (rule.n_slots, n_params), FLOATS
-    )
-    values["state"] = checked_array(
-        "the optimizer's state", values["state"], (N_STATE,), ("float64",)
-    )
-    for name in LIKE_PARAMS:
-        if values[name] is not None:
-            values[name] = checked_array(
-                f"the optimizer's {name}", values[name], (n_params,), FLOATS
-            )
-    return Optimizer.from_attributes(values)
-
-
-def _warn_of_another_version(name, version):
-    """Warn, as scikit-learn does, where a pickle was made by another version than this one."""
-    if version != _version.__version__:
-        warnings.warn(
-            InconsistentVersionWarning(
-                estimator_name=name,
-                current_version=_version.__version__,
-                original_version=version,
-            ),
-            stacklevel=2,
-        )

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastnn.kernels.losses import LOSSES
 from fastnn.network import Network
+from fastnn.pickles import FLOATS, checked_array
 
 # Fitted attributes that are lists with one view of the flat vector, or None, for each layer.
 NORM_ATTRIBUTES = (
@@ -133,39 +134,10 @@ class TrainedNetwork:
         if network.loss not in LOSSES:
             # It was registered where the model was made, and may still be here.
             network = replace(network, link=str(state["out_activation"]))
-        params = checked_array(
-            "params", state["params"], (network.n_params,), ("float32", "float64")
-        )
+        params = checked_array("params", state["params"], (network.n_params,), FLOATS)
         return cls(network, params, bool(state["precision_is_given"]))
 
 
 def any_array(of_layers):
     """Whether any layer has an array."""
     return any(array is not None for array in of_layers)
-
-
-def checked_array(name, array, shape, dtypes):
-    """An array from a pickle, contiguous and in this machine's byte order.
-
-    Compiled code reads it by its address, so that one of another shape would crash the process.
-
-    Raises
-    ------
-    ValueError
-        If it is not an array of this shape and of one of these dtypes.
-    """
-    if (
-        not isinstance(array, np.ndarray)
-        or array.shape != shape
-        or array.dtype.newbyteorder("=").name not in dtypes
-    ):
-        given = (
-            f"an array of shape {array.shape} and dtype {array.dtype}"
-            if isinstance(array, np.ndarray)
-            else repr(type(array))
-        )
-        raise ValueError(
-            f"The state of this estimator is not valid: {name} must be an array of shape {shape} "
-            f"and dtype {' or '.join(dtypes)}, got {given}. The file is damaged or was changed."
-        )
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))

@@ -21,6 +21,7 @@ from common import (
     predictions,
 )
 from fastnn import MLPClassifier, MLPRegressor, backends
+from fastnn.pickles import InconsistentVersionWarning
 from reference import Recorder, ReferenceBackend, use_backend
 
 SMALL = dict(hidden_layer_sizes=(6, 4), max_iter=5, random_state=0)
@@ -375,5 +376,5 @@ def test_another_version_warns(monkeypatch):
     message = f"MLPClassifier from fastnn {version} when using version 9.9"
     with pytest.warns(sklearn.exceptions.InconsistentVersionWarning, match=message) as caught:
         again = pickle.loads(pickled)
-    assert isinstance(caught[0].message, fastnn.exceptions.InconsistentVersionWarning)
+    assert isinstance(caught[0].message, InconsistentVersionWarning)
     assert_array_equal(again.predict(X), model.predict(X))

@@ -18,6 +18,7 @@ from fastnn.kernels import (
     matmul,
     muon_units,
     norm_units,
+    output_units,
     simd,
     units,
 )
@@ -266,35 +267,35 @@ def output_unit(precision, name):
     label = _label(name, loss, loss.value, loss.gradient)
     factories = {"value": bound(loss.value)}
     if loss.is_users:
-        body = units.separate_loss
+        body = output_units.separate_loss
         for key in ("value", "gradient"):
             function = getattr(loss, key)
             of_two = bound(function)
             factories[key] = bound(
-                units.without_parameter, _label(key, loss, function), of_two=of_two
+                output_units.without_parameter, _label(key, loss, function), of_two=of_two
             )
     elif not loss.coupled:
-        body = units.separate_loss
+        body = output_units.separate_loss
         factories["gradient"] = bound(loss.gradient)
     else:
         softmax = loss.out_activation == "softmax"
-        body = units.softmax_loss if softmax else units.coupled_loss
+        body = output_units.softmax_loss if softmax else output_units.coupled_loss
     return compile_unit(
-        units.output, precision, label, loss_and_delta=bound(body, label, **factories)
+        output_units.output, precision, label, loss_and_delta=bound(body, label, **factories)
     )
 
 
 def weigh_unit(precision):
-    return compile_unit(units.weigh, precision)
+    return compile_unit(output_units.weigh, precision)
 
 
 def link_unit(precision, out_activation):
     if out_activation == "softmax":
-        factory = bound(units.softmax_link)
+        factory = bound(output_units.softmax_link)
     else:
         inverse_link = bound(LINKS[out_activation])
-        factory = bound(units.separate_link, out_activation, inverse_link=inverse_link)
-    return compile_unit(units.link, precision, out_activation, apply_link=factory)
+        factory = bound(output_units.separate_link, out_activation, inverse_link=inverse_link)
+    return compile_unit(output_units.link, precision, out_activation, apply_link=factory)
 
 
 def sum_parts_unit(precision):

@@ -56,7 +56,7 @@ class Objective:
         Returns
         -------
         weights : dict
-            What `fastnn.kernels.units.weigh` takes of the rows' weights.
+            What `fastnn.kernels.output_units.weigh` takes of the rows' weights.
         """
         if sample_weight is None:
             self.weight_sum = self.n_rows
