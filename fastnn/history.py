@@ -1,0 +1,110 @@
+"""What a fit records as attributes of the estimator, and what a later one goes on from."""
+
+import numpy as np
+
+from fastnn.kernels.optimizers import AVERAGE_DECAY
+from fastnn.monitoring import BY_TRAINING_LOSS, criterion_of
+from fastnn.stopping import Progress
+from fastnn.training import digest
+
+# Attributes that a fresh fit deletes before it starts.
+HISTORY = (
+    "loss_curve_",
+    "learning_rate_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "validation_loss_curve_",
+    "best_validation_score_",
+    "best_epoch_",
+    "stop_reason_",
+    "_no_improvement_count",
+    "_criterion",
+    "_has_stopped",
+    "_came_to",
+    "_optimizer",
+)
+# Those of them that measure a network by its loss.
+MARKS = ("best_loss_", "best_validation_score_", "best_epoch_", "_no_improvement_count")
+
+
+class HistoryMixin:
+    """Curves, marks and counts of the fits of an estimator; base.py does the fits."""
+
+    def _progress(self, params, validation, fresh, incremental):
+        """Where the last fit ended, or a start, for a run whose network has these ``params``."""
+        n_before = len(getattr(self, "loss_curve_", ()))
+        is_split_off = validation is not None and validation.is_split_off
+        criterion = criterion_of(self, validation)
+        goes_on = getattr(self, "_criterion", None) == criterion
+        progress = Progress(
+            t=getattr(self, "t_", 0),
+            # A schedule counts the calls of partial_fit, but begins anew with each fit.
+            epoch=n_before if incremental else 0,
+            n_before=n_before,
+            no_improvement_count=getattr(self, "_no_improvement_count", 0) if goes_on else 0,
+            best_epoch=getattr(self, "best_epoch_", None),
+            criterion=criterion,
+        )
+        # None where the last fit stopped by the other criterion.
+        best_loss = getattr(self, "best_loss_", None)
+        if criterion == BY_TRAINING_LOSS and best_loss is not None:
+            progress.best_loss = best_loss
+        if not fresh:
+            # By rows that are split off anew, the best score of all calls remains the mark, as in
+            # scikit-learn, and a run that does not beat it ends where it came to.
+            mark = getattr(self, "best_validation_score_", None)
+            progress.best_score = mark if is_split_off and goes_on else None
+        if validation is not None and (fresh or not is_split_off):
+            progress.best_params = params.copy()
+        return progress
+
+    def _set_progress(self, watch):
+        progress = watch.progress
+        self.t_ = progress.t
+        self.n_iter_ = len(progress.losses)
+        # Before its first iteration is done a run has no loss of its own.
+        self.loss_ = progress.losses[-1] if progress.losses else getattr(self, "loss_", np.nan)
+        self.stop_reason_ = watch.reason
+        validated = watch.evaluate is not None
+        if self.solver == "lbfgs" and not validated and hasattr(self, "learning_rate_curve_"):
+            # What the epochs before were judged by stays for those that follow, as in scikit-learn.
+            return
+        self._criterion = progress.criterion
+        self._no_improvement_count = progress.no_improvement_count
+        self.best_loss_ = None if watch.early_stopping else progress.best_loss
+        self.best_validation_score_ = progress.best_score if validated else None
+        self.best_epoch_ = progress.best_epoch if validated else None
+        if not validated:
+            self.validation_scores_ = self.validation_loss_curve_ = None
+
+    def _extend_curves(self, watch):
+        """Add the run's losses and scores to the curves, once nothing can fail."""
+        progress = watch.progress
+        curves = {"loss_curve_": progress.losses}
+        if self.solver != "lbfgs":
+            curves["learning_rate_curve_"] = progress.rates
+        if watch.evaluate is not None or self.validation_scores_ is not None:
+            no_values = [np.nan] * len(progress.losses)
+            curves["validation_scores_"] = progress.scores or no_values
+            curves["validation_loss_curve_"] = progress.validation_losses or no_values
+        for name, values in curves.items():
+            before = list(getattr(self, name, None) or ())
+            # Epochs without a validation set, or without a rate, have no value.
+            before += [np.nan] * (progress.n_before - len(before))
+            setattr(self, name, [*before, *values])
+
+    def _last_params(self, params, given, incremental):
+        """The parameters that training came to, where it goes on from these and not the network's.
+
+        None also where the user has changed the network's since.
+        """
+        if incremental:
+            last = getattr(self, "_optimizer", None)
+            if last is None or last.raw is None or last.raw_for != digest(params):
+                return None
+            # Where averaging is switched on or off, training goes on from the model.
+            return last.raw if last.state[AVERAGE_DECAY] == (self.weight_average or 0.0) else None
+        came_to = getattr(self, "_came_to", None)
+        if given.has_validation and came_to is not None and came_to[1] == digest(params):
+            return came_to[0]
+        return None
