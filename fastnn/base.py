@@ -225,22 +225,6 @@ class BaseMultilayerPerceptron(
 
         return network, carry(params), None if last is None else carry(last)
 
-    def _last_params(self, params, given, incremental):
-        """The parameters that training came to, where it goes on from these and not the network's.
-
-        None also where the user has changed the network's since.
-        """
-        if incremental:
-            last = getattr(self, "_optimizer_state", None)
-            if last is None or last.raw is None or last.raw_for != digest(params):
-                return None
-            # Where averaging is switched on or off, training goes on from the model.
-            return last.raw if last.state[AVERAGE_DECAY] == (self.weight_average or 0.0) else None
-        came_to = getattr(self, "_came_to", None)
-        if given.has_validation and came_to is not None and came_to[1] == digest(params):
-            return came_to[0]
-        return None
-
     def _cast_for_solver(self, params, precision):
         # SciPy's L-BFGS works in float64, and "auto" gives it all of it.
         if self.solver == "lbfgs" and precision == "auto":
@@ -389,7 +373,8 @@ class BaseMultilayerPerceptron(
         if incremental and outcome == "max_iter":
             # One epoch, as asked for.
             self.stop_reason_ = None
-        else:
+        elif outcome != "diverged" or np.isfinite(params).all():
+            # Weights that are not finite are an error.
             self._warn_outcome(outcome)
         return run.last
 

@@ -4,9 +4,11 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn import notices
+from fastnn.kernels.optimizers import AVERAGE_DECAY
 from fastnn.monitoring import BY_TRAINING_LOSS, criterion_of
 from fastnn.schedules import has_planned_end
 from fastnn.stopping import Progress
+from fastnn.training import digest
 
 # Attributes that a fresh fit deletes before it starts.
 HISTORY = (
@@ -58,6 +60,22 @@ class HistoryMixin:
         if validation is not None and (fresh or not is_split_off):
             progress.best_params = params.copy()
         return progress
+
+    def _last_params(self, params, given, incremental):
+        """The parameters that training came to, where it goes on from these and not the network's.
+
+        None also where the user has changed the network's since.
+        """
+        if incremental:
+            last = getattr(self, "_optimizer_state", None)
+            if last is None or last.raw is None or last.raw_for != digest(params):
+                return None
+            # Where averaging is switched on or off, training goes on from the model.
+            return last.raw if last.state[AVERAGE_DECAY] == (self.weight_average or 0.0) else None
+        came_to = getattr(self, "_came_to", None)
+        if given.has_validation and came_to is not None and came_to[1] == digest(params):
+            return came_to[0]
+        return None
 
     def _set_progress(self, watch):
         progress = watch.progress
@@ -119,8 +137,7 @@ class HistoryMixin:
                 "iteration(s) and the optimization hasn't converged yet.",
                 ConvergenceWarning,
             )
-        elif outcome == "diverged" and self.best_validation_score_ is not None:
-            # Without validation, non-finite weights are an error.
+        elif outcome == "diverged":
             notices.warn(
                 f"Training diverged in iteration {self.n_iter_}: the weights became "
                 "non-finite. The model keeps the weights of the best validation score, or "

@@ -222,6 +222,20 @@ def test_divergence_with_early_stopping_warns():
     assert model.n_iter_ < model.max_iter
 
 
+def test_a_warm_start_that_diverges_is_an_error():
+    """It ends with its last weights, as in scikit-learn, and the estimator is as it was."""
+    X, y = make_problem("regression")
+    model = MLPRegressor(solver="sgd", early_stopping=True, warm_start=True, random_state=0)
+    model.fit(X, y)
+    theirs = fit_twin(model, X, y)
+    before = fitted_attributes(model)
+    for estimator in (model, theirs):
+        estimator.set_params(learning_rate_init=1e6)
+        with np.errstate(all="ignore"), pytest.raises(ValueError, match="non-finite parameter"):
+            estimator.fit(X, y)
+    np.testing.assert_equal(fitted_attributes(model), before)
+
+
 @pytest.mark.parametrize("problem", PEER_PROBLEMS)
 @pytest.mark.parametrize("weighted", PEER_WEIGHTED)
 def test_split_is_that_of_scikit_learn(problem, weighted, monkeypatch):
