@@ -1,13 +1,14 @@
 """How users' registered functions travel with estimators, in pickles and to workers.
 
-A pickle carries the functions that its estimator uses, and nothing where it uses none. What goes to
-a worker of joblib or multiprocessing carries all of them, because parameters may be set there, as
-in a grid search.
+A pickle carries the functions that its estimator uses, and nothing where it uses none. A function
+that can be imported is pickled as its name. One that cannot, because it is a script's, a notebook's
+or a lambda, is pickled as its code and the values that it uses; that code is for one version of
+Python. All of it is part of the same pickle as the estimator, with what makes functions by its
+name: an unpickler that allows some names only sees every one.
 
-Functions are part of the same pickle as the estimator, and all that makes them is in it by its own
-name: an unpickler that allows some names only sees every one. A function that can be imported is
-pickled as its name. One that cannot, because it is a script's, a notebook's or a lambda, is pickled
-as its code and the values that it uses; that code is for one version of Python.
+What goes to a worker of joblib or multiprocessing carries all that is registered, because
+parameters may be set there, as in a grid search. Every function goes as code and values, so that it
+means there what it means here, whatever was changed since the start.
 """
 
 import sys
@@ -26,6 +27,7 @@ from fastnn.kernels.fingerprint import (
     by_name,
     is_dispatcher,
     is_known_module,
+    known_name,
     look_up,
     references,
 )
@@ -48,13 +50,7 @@ class Carried:
         self.entries = entries
 
     def __reduce__(self):
-        marked, made = [], {}
-        for entry in self.entries:
-            # What cannot be trained with any more, because a global has changed, stays behind.
-            with suppress(TypeError, ValueError):
-                marks = fingerprints(entry)
-                marked.append((_portable_entry(entry, made), marks))
-        return Arrived, (tuple(marked), ENVIRONMENT)
+        return Arrived, (_marked(self.entries, _Portable(by_name=True)), ENVIRONMENT)
 
     def __deepcopy__(self, memo):
         return self
@@ -110,20 +106,32 @@ def _with_all_functions(sent):
     """The configuration on its way to a worker, reduced together with all that is registered."""
     entries = entries_of()
     plain = sent.__reduce_ex__(4)
-    return (_received, (plain[1], Carried(entries))) if entries else plain
+    if not entries:
+        return plain
+    return _received, (plain[1], _marked(entries, _Portable(by_name=False)), ENVIRONMENT)
 
 
-def _received(sent, arrived):
-    unpack(arrived, from_parent=True)
+def _received(sent, marked, environment):
+    unpack(Arrived(marked, environment), from_parent=True)
     return config.Sent(*sent)
 
 
-ForkingPickler.register(config.Sent, _with_all_functions)
+def _nothing_more(carried):
+    """What an estimator uses, reduced on its way to a worker, where all goes along anyway."""
+    return Arrived, ((), ENVIRONMENT)
+
+
+def _reduce_for_workers(register):
+    register(config.Sent, _with_all_functions)
+    register(Carried, _nothing_more)
+
+
+_reduce_for_workers(ForkingPickler.register)
 with suppress(ImportError):
     # Without this place in joblib, its workers get what an estimator uses, as files do.
     from joblib.externals.loky.backend import reduction
 
-    reduction.register(config.Sent, _with_all_functions)
+    _reduce_for_workers(reduction.register)
 
 
 # ---- functions as pickle takes them ----------------------------------------------------------
@@ -159,48 +167,71 @@ def is_importable(function):
     )
 
 
-def _portable_entry(entry, made):
-    name = "value" if isinstance(entry, Loss) else "forward"
-    function, gradient = (portable(one, made) for one in functions_of(entry))
-    return replace(entry, **{name: function, "gradient": gradient})
+def _marked(entries, portable):
+    """Entries as pickle takes them, each with its fingerprints."""
+    marked = []
+    for entry in entries:
+        # What cannot be trained with any more, because a global has changed, stays behind.
+        with suppress(TypeError, ValueError):
+            marks = fingerprints(entry)
+            marked.append((portable.entry(entry), marks))
+    return tuple(marked)
 
 
-def portable(value, made):
-    """A value that a function uses, as pickle takes it.
+class _Portable:
+    """Makes what functions use into what pickle takes.
 
-    ``made`` has what functions were made by value, which pickle then takes once.
+    Functions that can be imported are left to it ``by_name``, or are made like all others.
     """
-    if isinstance(value, FunctionType):
-        if not is_importable(value):
-            return made.get(value) or made.setdefault(value, _by_value(value, made))
+
+    def __init__(self, *, by_name):
+        self._by_name = by_name
+        # The functions that were made, so that each is pickled once.
+        self._made = {}
+
+    def entry(self, entry):
+        name = "value" if isinstance(entry, Loss) else "forward"
+        function, gradient = map(self.value, functions_of(entry))
+        return replace(entry, **{name: function, "gradient": gradient})
+
+    def value(self, value):
+        if isinstance(value, FunctionType):
+            if known_name(value) is not None or (self._by_name and is_importable(value)):
+                return value
+            return self._function(value)
+        if is_known_module(value):
+            return Call(import_module, value.__name__)
+        if is_dispatcher(value):
+            from fastnn.kernels.jit import jitted
+
+            signatures = None if value._can_compile else value.nopython_signatures
+            function = self._function(value.py_func)
+            return Call(jitted, function, signatures, value.locals, value.targetoptions)
         return value
-    if is_known_module(value):
-        return Call(import_module, value.__name__)
-    if is_dispatcher(value):
-        from fastnn.kernels.jit import jitted
 
-        signatures = None if value._can_compile else value.nopython_signatures
-        options = value.targetoptions
-        return Call(jitted, _by_value(value.py_func, made), signatures, value.locals, options)
-    return value
+    def _function(self, function):
+        """A function as its code and the globals that it uses; of modules, what it uses of them."""
+        if function not in self._made:
+            cells = [CELL(self.value(cell.cell_contents)) for cell in function.__closure__ or ()]
+            self._made[function] = FUNCTION(
+                _portable_code(function.__code__), self._globals(function), function.__name__,
+                function.__defaults__, tuple(cells),
+            )  # fmt: skip
+        return self._made[function]
 
-
-def _by_value(function, made):
-    """A function as its code and the globals that it uses; of modules, what it uses of them."""
-    names = {"__name__": function.__module__}
-    for reference in references(function.__code__):
-        if reference[0] not in function.__globals__:
-            continue
-        holder = names
-        for name, value in zip(reference, look_up(function, reference), strict=False):
-            if not isinstance(value, ModuleType) or is_known_module(value):
-                if value is not UNDEFINED:
-                    holder[name] = portable(value, made)
-                break
-            holder = holder.setdefault(name, MODULE(value.__name__, state={})).state
-    cells = tuple(CELL(portable(cell.cell_contents, made)) for cell in function.__closure__ or ())
-    code = _portable_code(function.__code__)
-    return FUNCTION(code, names, function.__name__, function.__defaults__, cells)
+    def _globals(self, function):
+        names = {"__name__": function.__module__}
+        for reference in references(function.__code__):
+            if reference[0] not in function.__globals__:
+                continue
+            holder = names
+            for name, value in zip(reference, look_up(function, reference), strict=False):
+                if not isinstance(value, ModuleType) or is_known_module(value):
+                    if value is not UNDEFINED:
+                        holder[name] = self.value(value)
+                    break
+                holder = holder.setdefault(name, MODULE(value.__name__, state={})).state
+        return names
 
 
 def _portable_code(code):

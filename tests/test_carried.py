@@ -380,6 +380,22 @@ def test_workers_that_live_on_learn_of_new_meanings():
             assert parallel(calls) == [slope] * 4
 
 
+def test_functions_mean_in_workers_what_they_mean_here(monkeypatch):
+    """Also those of modules that the workers could import, or could not."""
+    register_activation("moved", by_global, by_global)
+    for value in (0.25, 0.125):
+        monkeypatch.setitem(globals(), "slope", value)
+        with joblib.parallel_config("loky"):
+            calls = [joblib.delayed(forward_of_moved)(MLPRegressor(activation="moved"))] * 2
+            assert joblib.Parallel(n_jobs=2)(calls) == [value] * 2
+    module = types.ModuleType("module_of_no_file")
+    exec("SLOPE = 7.0\ndef f(x): return SLOPE * x", vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    register_activation("moved", module.f, module.f)
+    with joblib.parallel_config("loky"):
+        assert joblib.Parallel(n_jobs=2)(calls) == [7.0] * 2
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forked_children_learn_of_new_meanings():
     code = """

@@ -322,7 +322,7 @@ class _Description:
 
     def _class(self, cls, what):
         """An enumeration, a named tuple or an exception; Numba compiles no other classes."""
-        name = f"{cls.__module__}.{cls.__qualname__}"
+        name = cls.__qualname__
         if issubclass(cls, enum.Enum):
             members = [(key, self._data(one.value, what)) for key, one in cls.__members__.items()]
             return name, [base.__qualname__ for base in cls.__mro__], members
