@@ -79,7 +79,7 @@ class BaseMultilayerPerceptron(
             given,
             method="partial_fit" if incremental else "fit",
             unit="iteration" if self.solver == "lbfgs" else "epoch",
-            max_epochs=1 if incremental else self.max_iter,
+            max_epochs=self._max_epochs(incremental),
         )
         with as_it_was_on_failure(self), stats.recorded(self, given.X, incremental):
             self._train(given, classes, incremental, started, callbacks)
@@ -101,8 +101,8 @@ class BaseMultilayerPerceptron(
             precision=config.effective("dtype", self.dtype),
             reset=fresh,
         )
-        sample_weight = check_sample_weight(given.sample_weight, X.shape[0])
         encoded = self._encode_target(y, classes, incremental)
+        sample_weight = check_sample_weight(given.sample_weight, X.shape[0])
         data = Data(X, encoded, self._loss_weights(encoded, sample_weight, incremental))
         if fresh:
             warn_unscaled(self, X, encoded)
@@ -146,6 +146,10 @@ class BaseMultilayerPerceptron(
             )
         self._set_network(network, params)
         self._extend_curves(watch)
+
+    def _max_epochs(self, incremental):
+        """The most epochs of a call, or iterations of L-BFGS, which knows no epochs."""
+        return 1 if incremental and self.solver != "lbfgs" else self.max_iter
 
     def _has_ended(self):
         """Whether early stopping has ended the training that partial_fit is to go on with."""
@@ -256,7 +260,7 @@ class BaseMultilayerPerceptron(
         is_lbfgs = self.solver == "lbfgs"
         return Watch(
             self._progress(incremental),
-            max_epochs=1 if incremental else self.max_iter,
+            max_epochs=self._max_epochs(incremental),
             n_samples=n_samples,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
@@ -396,7 +400,7 @@ class BaseMultilayerPerceptron(
             warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
         elif outcome == "max_iter" and not has_planned_end(self.learning_rate):
             warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter:d}) "
                 "reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
                 stacklevel=2,

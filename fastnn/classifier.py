@@ -298,6 +298,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         >>> clf.partial_fit([[2.0]], ["c"]).t_
         3
         """
+        self._check_classes(classes)
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self._fit(given, classes=classes, incremental=True)
 
@@ -362,10 +363,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X):
-        """Predict the logarithm of class probabilities.
-
-        It is computed from the outputs before softmax or logistic, so it stays finite
-        where the probability itself underflows to 0.
+        """Predict the logarithm of class probabilities, minus infinity where one is 0.
 
         Parameters
         ----------
@@ -377,24 +375,31 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         log_y_prob : ndarray of shape (n_samples, n_classes)
             The log-probability of each class, in the order of ``classes_``.
         """
-        z = self._forward(X, link=False)
-        return self._labels.log_probabilities(z)
+        return np.log(self.predict_proba(X))
+
+    def _check_classes(self, classes):
+        """Check what partial_fit was told about the classes, before any of its other arguments."""
+        known = getattr(self, "classes_", None)
+        if classes is None:
+            if known is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            return
+        announced = unique_labels(classes)
+        if known is not None and not np.array_equal(known, announced):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to "
+                f"partial_fit, was: {known!r}"
+            )
 
     def _encode_target(self, y, classes, incremental):
         """Define ``classes_``, or check y against them; return y for the network."""
         known = getattr(self, "classes_", None)
         if known is None and incremental:
-            if classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
             self._labels = Labels.among(classes, y)
+            self.classes_ = unique_labels(classes)
         elif known is None or not (incremental or self.warm_start):
             self._labels = Labels.of(y)
-        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to "
-                f"partial_fit, was: {known!r}"
-            )
-        self.classes_ = self._labels.classes
+            self.classes_ = self._labels.classes
         if incremental or (self.warm_start and known is not None):
             self._check_seen_classes(unique_labels(y), incremental)
         return self._labels.encode(y)

@@ -145,7 +145,7 @@ class FittedNetworkMixin:
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
         network, params = self._fitted_network()
-        X = check_prediction_data(self, X)
+        X = check_prediction_data(self, X, params.dtype)
         if X.shape[1] != network.layer_units[0]:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "

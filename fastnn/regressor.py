@@ -1,14 +1,14 @@
 """MLPRegressor, with scikit-learn's interface."""
 
+import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils.metaestimators import available_if
 
 from fastnn.base import BaseMultilayerPerceptron
 from fastnn.docs import fill_docstring
 from fastnn.kernels.losses import LOSSES
 from fastnn.monitoring import Given
-from fastnn.parameters import REGRESSOR_CONSTRAINTS, has_partial_fit
+from fastnn.parameters import REGRESSOR_CONSTRAINTS
 from fastnn.validation import check_regression_target
 
 
@@ -196,7 +196,6 @@ default='squared_error'
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self._fit(given)
 
-    @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
@@ -210,7 +209,8 @@ default='squared_error'
     ):
         """Update the model with a single epoch over the given data.
 
-        Not available with solver='lbfgs'.
+        With solver='lbfgs', which has no epochs, by a whole run that begins with the weights so
+        far, as in scikit-learn.
 
         Parameters
         ----------
@@ -273,7 +273,12 @@ default='squared_error'
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
     def _encode_target(self, y, classes, incremental):
-        return check_regression_target(y, self.loss)
+        y = check_regression_target(y, self.loss)
+        goes_on = hasattr(self, "coefs_") and (incremental or self.warm_start)
+        if goes_on and y.shape[1] == 1 and self.solver != "lbfgs":
+            # One column is the target of every output, as in scikit-learn.
+            y = np.repeat(y, self.coefs_[-1].shape[1], axis=1)
+        return y
 
     def _encode_held_out(self, y):
         return check_regression_target(y, self.loss, "y_val")

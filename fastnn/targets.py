@@ -16,22 +16,6 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from fastnn.kernels.losses import CLASSIFIER_LOSSES
 
 
-def log_logistic(z):
-    """log(1 / (1 + exp(-z))), without overflow or underflow.
-
-    Above one half it is the logarithm of the rounded probability, so that labels whose
-    probabilities are equal, such as several 1.0, have equal logarithms too.
-    """
-    exponential = np.exp(-np.abs(z))
-    return np.where(z < 0, z - np.log1p(exponential), np.log(1 / (1 + exponential)))
-
-
-def log_softmax(z):
-    """log(softmax(z)) of each row, without overflow or underflow."""
-    shifted = z - z.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-
-
 def balanced(column, n_classes, sample_weight=None):
     """Weights (n_classes,) that make the classes of an encoded column count the same.
 
@@ -73,17 +57,8 @@ class Labels:
 
     @classmethod
     def among(cls, classes, y):
-        """The labels announced by ``classes``, for a target like ``y``."""
-        announced = unique_labels(classes)
-        labels = cls.of(y) if y.ndim == 2 else cls(type_of_target(classes), announced)
-        labels._check_announced(announced)
-        return labels
-
-    def _check_announced(self, announced):
-        if not np.array_equal(self.classes, announced):
-            raise ValueError(
-                f"classes {announced} mismatch with the labels {self.classes} found in the data"
-            )
+        """The labels announced by ``classes``; those in ``y`` where it is a multilabel indicator."""
+        return cls.of(y) if y.ndim == 2 else cls(type_of_target(classes), unique_labels(classes))
 
     @property
     def n_outputs(self):
@@ -103,6 +78,7 @@ class Labels:
         Parameters
         ----------
         y : ndarray of shape (n,), or ndarray or CSR matrix of shape (n, n_classes)
+            For multilabel classes, a label of each sample will do.
 
         Returns
         -------
@@ -110,9 +86,8 @@ class Labels:
             Class indices (n, 1) int32 for multiclass; 0/1 uint8, (n, 1) for binary
             and (n, n_classes) for multilabel.
         """
-        if (y.ndim == 2) != (self.kind == "multilabel-indicator"):
-            fitted = "" if self.kind == "multilabel-indicator" else "not "
-            raise ValueError(f"The object was {fitted}fitted with multilabel input.")
+        if y.ndim == 2 and self.kind != "multilabel-indicator":
+            raise ValueError("The object was not fitted with multilabel input.")
         if y.ndim == 2:
             if y.shape[1] != len(self.classes):
                 raise ValueError(
@@ -122,6 +97,11 @@ class Labels:
             dense = y.toarray() if sparse.issparse(y) else y
             return np.ascontiguousarray(dense != 0).view(np.uint8)
         index = np.searchsorted(self.classes, y)
+        if self.kind == "multilabel-indicator":
+            # scikit-learn's encoding, which for two labels is one column for both.
+            n_labels = len(self.classes)
+            columns = np.arange(n_labels) if n_labels > 2 else np.ones(2)
+            return (index[:, None] == columns).view(np.uint8)
         return index.astype(np.int32 if self.kind == "multiclass" else np.uint8)[:, None]
 
     def class_weights(self, class_weight, encoded, sample_weight=None):
@@ -200,12 +180,6 @@ class Labels:
             return predicted
         as_array = get_config().get("sparse_interface") == "sparray"
         return (sparse.csr_array if as_array else sparse.csr_matrix)(predicted)
-
-    def log_probabilities(self, z):
-        """Log-probabilities (n, n_classes) from raw network outputs (n, n_outputs)."""
-        if self.kind == "multiclass":
-            return log_softmax(z)
-        return log_logistic(np.hstack([-z, z]) if self.kind == "binary" else z)
 
     def accuracy(self, encoded, outputs, threshold, sample_weight=None):
         """The fraction (by weight) of rows whose labels are all predicted right."""
