@@ -298,7 +298,7 @@ class BaseMultilayerPerceptron(
         result = fit.run()
         self._set_progress(watch)
         self._warn_undefined(watch)
-        if np.isfinite(result.loss):
+        if np.isfinite(result.loss) or result.outcome == "failed":
             self.loss_ = result.loss
         if result.outcome == "failed":
             self._warn_lbfgs(result)

@@ -57,8 +57,10 @@ class Labels:
 
     @classmethod
     def among(cls, classes, y):
-        """The labels announced by ``classes``; those in ``y`` where it is a multilabel indicator."""
-        return cls.of(y) if y.ndim == 2 else cls(type_of_target(classes), unique_labels(classes))
+        """The labels announced by ``classes``, or those of a multilabel indicator ``y``."""
+        if type_of_target(y).startswith("multilabel"):
+            return cls.of(y)
+        return cls(type_of_target(classes), unique_labels(classes))
 
     @property
     def n_outputs(self):
@@ -96,13 +98,18 @@ class Labels:
                 )
             dense = y.toarray() if sparse.issparse(y) else y
             return np.ascontiguousarray(dense != 0).view(np.uint8)
-        index = np.searchsorted(self.classes, y)
         if self.kind == "multilabel-indicator":
-            # scikit-learn's encoding, which for two labels is one column for both.
-            n_labels = len(self.classes)
-            columns = np.arange(n_labels) if n_labels > 2 else np.ones(2)
-            return (index[:, None] == columns).view(np.uint8)
+            return self._indicator(y)
+        index = np.searchsorted(self.classes, y)
         return index.astype(np.int32 if self.kind == "multiclass" else np.uint8)[:, None]
+
+    def _indicator(self, y):
+        """The indicator (n, n_classes) uint8 of one label a sample, as `LabelBinarizer` has it."""
+        found = y[:, None] == self.classes
+        if len(self.classes) == 2 and type_of_target(y) == "binary":
+            # It makes one column of these, which then counts for both outputs.
+            found[:, 0] = found[:, 1]
+        return found.view(np.uint8)
 
     def class_weights(self, class_weight, encoded, sample_weight=None):
         """The weight of each class, for each column of an encoded target.

@@ -30,12 +30,13 @@ class Call:
 
 @dataclass
 class Case:
-    """Estimators' kind and parameters, and the calls to make."""
+    """Estimators' kind and parameters, the calls to make, and in what they may be odd."""
 
     number: int
     kind: str
     parameters: dict
     calls: list
+    odd: set
 
     def __str__(self):
         lines = [f"case {self.number}: MLP{self.kind.capitalize()}(**{self.parameters!r})"]
@@ -573,8 +574,9 @@ def _sizes():
         "array of float": np.array([3.0]), "[3.0]": [3.0], "[2.5]": [2.5], "3.0": 3.0,
         "array (1, 1)": np.array([[3]]), "array (1, 2)": np.array([[3, 2]]),
         "array (2, 1)": np.array([[3], [2]]), "[[3]]": [[3]], "[[3], 2]": [[3], 2],
-        "five": (3,) * 5, "array.array": array.array("i", [3, 2]), "Fraction": fractions.Fraction(3),
-        "generator": (n for n in (3, 2)), "iterator": iter([3]), "'3'": "3", "['3']": ["3"],
+        "five": (3,) * 5, "array.array": array.array("i", [3, 2]),
+        "Fraction": fractions.Fraction(3), "generator": (n for n in (3, 2)), "iterator": iter([3]),
+        "'3'": "3", "['3']": ["3"],
         "None": None, "[None]": [None], "0": 0, "-1": -1, "[0]": [0], "[3, 0]": [3, 0],
         "(3, -1)": (3, -1), "[nan]": [np.nan], "np.True_": np.True_, "False": False,
         "np.float64(3)": np.float64(3), "objects": np.array([3, 2], object),
@@ -666,7 +668,7 @@ class Maker:
     def case(self):
         parameters = self.parameters()
         calls = self.calls(parameters)
-        return Case(self.number, self.kind, parameters, calls)
+        return Case(self.number, self.kind, parameters, calls, self.odd)
 
     def parameters(self):
         rng = self.rng
