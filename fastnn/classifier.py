@@ -197,7 +197,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             Class labels, numbers or strings, or a multilabel indicator of 0 and 1.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative and not all zero.
+            Weights of the samples, not all zero.
 
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             A validation set of your own, which is not trained on: its scores and losses are
@@ -259,7 +259,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             Class labels, or a multilabel indicator.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative and not all zero.
+            Weights of the samples, not all zero.
 
         classes : array-like of shape (n_classes,), default=None
             The classes of all calls. Needed in the first call; later it may be left

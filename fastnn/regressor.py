@@ -156,7 +156,7 @@ default='squared_error'
             positive with loss='gamma'.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative and not all zero.
+            Weights of the samples, not all zero.
 
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             A validation set of your own, which is not trained on: its scores and losses are
@@ -181,7 +181,7 @@ default='squared_error'
             If X, y, sample_weight or a parameter is not valid, or if the weights of the
             network became non-finite.
         TypeError
-            If y is sparse or not numeric.
+            If y is not numeric.
 
         Examples
         --------
@@ -222,7 +222,7 @@ default='squared_error'
             positive with loss='gamma'.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative and not all zero.
+            Weights of the samples, not all zero.
 
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             A validation set of your own, which is not trained on: its scores and losses are
@@ -277,7 +277,8 @@ default='squared_error'
         goes_on = hasattr(self, "coefs_") and (incremental or self.warm_start)
         if goes_on and y.shape[1] == 1 and self.solver != "lbfgs":
             # One column is the target of every output, as in scikit-learn.
-            y = np.repeat(y, self.coefs_[-1].shape[1], axis=1)
+            network, _ = self._fitted_network()
+            y = np.repeat(y, network.layer_units[-1], axis=1)
         return y
 
     def _encode_held_out(self, y):
