@@ -75,7 +75,7 @@ class BaseMultilayerPerceptron(
             given,
             method="partial_fit" if incremental else "fit",
             unit="iteration" if self.solver == "lbfgs" else "epoch",
-            max_epochs=1 if incremental else self.max_iter,
+            max_epochs=self._max_epochs(incremental),
         )
         worker = self._as_of_now()
         before = vars(worker).copy()
@@ -100,8 +100,8 @@ class BaseMultilayerPerceptron(
             precision=config.effective("dtype", self.dtype),
             reset=fresh,
         )
-        sample_weight = check_sample_weight(given.sample_weight, X.shape[0])
         encoded = self._encode_target(y, classes, incremental)
+        sample_weight = check_sample_weight(given.sample_weight, X.shape[0])
         data = Data(X, encoded, self._loss_weights(encoded, sample_weight, incremental))
         if fresh:
             warn_unscaled(self, X, encoded)
@@ -149,6 +149,10 @@ class BaseMultilayerPerceptron(
         self._set_network(network, params)
         keeps_last = last is not None and np.isfinite(last).all()
         self._came_to = (last, digest(params)) if keeps_last else None
+
+    def _max_epochs(self, incremental):
+        """The most epochs of a call, or iterations of L-BFGS, which knows no epochs."""
+        return 1 if incremental and self.solver != "lbfgs" else self.max_iter
 
     def _has_ended(self):
         """Whether early stopping has ended the training that partial_fit is to go on with."""
@@ -267,7 +271,7 @@ class BaseMultilayerPerceptron(
         is_split_off = validation is not None and validation.is_split_off
         return Watch(
             progress,
-            max_epochs=1 if incremental else self.max_iter,
+            max_epochs=self._max_epochs(incremental),
             n_samples=n_samples,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
@@ -319,7 +323,7 @@ class BaseMultilayerPerceptron(
         result = fit.run()
         self._set_progress(watch)
         self._advise_undefined(watch, result.outcome)
-        if np.isfinite(result.loss):
+        if np.isfinite(result.loss) or result.outcome == "failed":
             self.loss_ = result.loss
         if result.outcome == "failed":
             self._warn_lbfgs(result)

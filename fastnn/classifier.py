@@ -201,7 +201,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             Class labels, numbers or strings, or a multilabel indicator of 0 and 1.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative and not all zero.
+            Weights of the samples, not all zero.
 
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             A validation set of your own, which is not trained on: its scores and losses are
@@ -263,7 +263,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
             Class labels, or a multilabel indicator.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative and not all zero.
+            Weights of the samples, not all zero.
 
         classes : array-like of shape (n_classes,), default=None
             The classes of all calls. Needed in the first call; later it may be left
@@ -302,6 +302,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         >>> clf.partial_fit([[2.0]], ["c"]).t_
         3
         """
+        self._check_classes(classes)
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self._fit(given, classes=classes, incremental=True)
 
@@ -365,10 +366,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X):
-        """Predict the logarithm of class probabilities.
-
-        It is the logarithm of what ``predict_proba`` returns, so minus infinity, with NumPy's
-        warning, where a probability underflows to 0.
+        """Predict the logarithm of class probabilities, minus infinity where one is 0.
 
         Parameters
         ----------
@@ -382,27 +380,34 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         """
         return np.log(self.predict_proba(X))
 
-    def _encode_target(self, y, classes, incremental):
-        """Define ``classes_``, or check y against them; return y for the network."""
+    def _check_classes(self, classes):
+        """Check what partial_fit was told about the classes, before any of its other arguments."""
         known = getattr(self, "classes_", None)
-        if known is None and incremental:
-            if classes is None:
+        if classes is None:
+            if known is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            self._take_classes(binarizer_among(classes, y))
-        elif known is None or not (incremental or self.warm_start):
-            self._take_classes(LabelBinarizer().fit(y))
-        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
+            return
+        announced = unique_labels(classes)
+        if known is not None and not np.array_equal(known, announced):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to "
                 f"partial_fit, was: {known!r}"
             )
+
+    def _encode_target(self, y, classes, incremental):
+        """Define ``classes_``, or check y against them; return y for the network."""
+        known = getattr(self, "classes_", None)
+        if known is None and incremental:
+            self._take_classes(binarizer_among(classes, y), unique_labels(classes))
+        elif known is None or not (incremental or self.warm_start):
+            binarizer = LabelBinarizer().fit(y)
+            self._take_classes(binarizer, binarizer.classes_)
         if incremental or (self.warm_start and known is not None):
             self._check_seen_classes(unique_labels(y), incremental)
         return self._labels.encode(y)
 
-    def _take_classes(self, binarizer):
-        self._label_binarizer = binarizer
-        self.classes_ = binarizer.classes_
+    def _take_classes(self, binarizer, classes):
+        self._label_binarizer, self.classes_ = binarizer, classes
 
     def _check_seen_classes(self, seen, incremental):
         if self.warm_start and set(seen) != set(self.classes_):

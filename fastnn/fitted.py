@@ -156,7 +156,8 @@ class FittedNetworkMixin(AtOnceMixin):
         if "coefs_" not in vars(self):
             check_is_fitted(self)
         trained = self._trained_network()
-        X = check_prediction_data(self, X) if check_input else _as_floats(X)
+        of_weights = trained.params.dtype
+        X = check_prediction_data(self, X, of_weights) if check_input else _as_floats(X)
         n_features = trained.network.layer_units[0]
         if X.shape[1] != n_features:
             raise ValueError(
@@ -164,7 +165,7 @@ class FittedNetworkMixin(AtOnceMixin):
                 f"{n_features} features as input, the rows of coefs_[0]."
             )
         check_known(trained.network.activations, trained.network.loss)
-        dtype = trained.params.dtype
+        dtype = of_weights
         if not trained.precision_is_given and X.dtype.char == "d":
             dtype = np.dtype(np.float64)
         check_representable(X, dtype, "X")

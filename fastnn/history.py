@@ -127,7 +127,7 @@ class HistoryMixin:
             notices.warn("Training interrupted by user.")
         elif outcome == "max_iter" and not has_planned_end(self.learning_rate):
             notices.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter:d}) "
                 "reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
             )

@@ -170,7 +170,9 @@ def given_validation(model, network, given, train, dtype, loss_weights):
     """
     try:
         X, labels = check_held_out_data(model, given.X_val, given.y_val, y_numeric=model._y_numeric)
-        weight = check_sample_weight(given.sample_weight_val, X.shape[0], "sample_weight_val")
+        weight = check_sample_weight(
+            given.sample_weight_val, X.shape[0], "sample_weight_val", ensure_non_negative=True
+        )
         encoded = model._encode_held_out(labels)
         if encoded.shape[1] != train.y.shape[1]:
             raise ValueError(

@@ -1,6 +1,7 @@
 """What values parameters may have, and which of them a solver makes use of."""
 
 import inspect
+import operator
 from numbers import Integral, Real
 
 import numpy as np
@@ -219,6 +220,13 @@ def warn_ignored_parameters(model, has_validation=False):
     )
 
 
+def _as_index(size):
+    """An integer, whatever its type; True is none, as it is none in the shape of an array."""
+    if isinstance(size, bool):
+        raise TypeError("a bool is no size")
+    return operator.index(size)
+
+
 def check_hidden_layer_sizes(hidden_layer_sizes):
     """Return the units of the hidden layers as a tuple of int.
 
@@ -229,17 +237,19 @@ def check_hidden_layer_sizes(hidden_layer_sizes):
     ValueError
         If a size is not positive.
     """
-    single = isinstance(hidden_layer_sizes, Integral)
-    sizes = [hidden_layer_sizes] if single else list(hidden_layer_sizes)
-    if not all(isinstance(size, Integral) for size in sizes):
-        raise TypeError(
+    single = not hasattr(hidden_layer_sizes, "__iter__")
+    try:
+        sizes = [hidden_layer_sizes] if single else list(hidden_layer_sizes)
+        if not np.any(np.array(sizes) <= 0):
+            return tuple(map(_as_index, sizes))
+    except (TypeError, ValueError) as error:
+        # A ValueError where the sizes are lists of different lengths, as in scikit-learn.
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
             "hidden_layer_sizes must be an integer or a sequence of integers, "
             f"got {hidden_layer_sizes!r}."
-        )
-    sizes = [int(size) for size in sizes]
-    if any(size <= 0 for size in sizes):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return tuple(sizes)
+        ) from error
+    raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
 
 
 def check_activation(activation, n_hidden):

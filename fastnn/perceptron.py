@@ -287,8 +287,9 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
     def _sums(self, X):
         if not hasattr(self, "coef_"):
             check_is_fitted(self)
-        X = check_prediction_data(self, X)
-        sums = _kernel().Perceptrons(X, *self._fitted_weights()).sums()
+        weights = self._fitted_weights()
+        X = check_prediction_data(self, X, weights[0].dtype)
+        sums = _kernel().Perceptrons(X, *weights).sums()
         return sums[:, 0] if self._n_outputs == 1 else sums
 
     def predict(self, X):
@@ -335,7 +336,7 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
             reset=fresh,
         )
         X = kernel_ready(X)
-        sample_weight = check_sample_weight(sample_weight, X.shape[0])
+        sample_weight = check_sample_weight(sample_weight, X.shape[0], ensure_non_negative=True)
         if sample_weight is not None:
             sample_weight = sample_weight.astype(np.float64, copy=False)
         self._set_classes(y, classes, incremental, fresh)

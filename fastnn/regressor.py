@@ -1,14 +1,14 @@
 """MLPRegressor, with scikit-learn's interface."""
 
+import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils.metaestimators import available_if
 
 from fastnn.base import BaseMultilayerPerceptron
 from fastnn.docs import fill_docstring
 from fastnn.kernels.losses import LOSSES
 from fastnn.monitoring import Given
-from fastnn.parameters import REGRESSOR_CONSTRAINTS, has_partial_fit
+from fastnn.parameters import REGRESSOR_CONSTRAINTS
 from fastnn.validation import check_regression_target
 
 
@@ -156,7 +156,7 @@ default='squared_error'
             The target values; with loss='gamma' positive.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative and not all zero.
+            Weights of the samples, not all zero.
 
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             A validation set of your own, which is not trained on: its scores and losses are
@@ -181,7 +181,7 @@ default='squared_error'
             If X, y, sample_weight or a parameter is not valid, or if the weights of the
             network became non-finite.
         TypeError
-            If y is sparse or not numeric.
+            If y is not numeric.
 
         Examples
         --------
@@ -196,7 +196,6 @@ default='squared_error'
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self._fit(given)
 
-    @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
@@ -210,7 +209,8 @@ default='squared_error'
     ):
         """Update the model with a single epoch over the given data.
 
-        Not available with solver='lbfgs'.
+        With solver='lbfgs', which has no epochs, by a whole run that begins with the weights so
+        far, as in scikit-learn.
 
         Parameters
         ----------
@@ -221,7 +221,7 @@ default='squared_error'
             The target values; with loss='gamma' positive.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative and not all zero.
+            Weights of the samples, not all zero.
 
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             A validation set of your own, which is not trained on: its scores and losses are
@@ -274,7 +274,13 @@ default='squared_error'
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
     def _encode_target(self, y, classes, incremental):
-        return check_regression_target(y, self.loss)
+        y = check_regression_target(y, self.loss)
+        goes_on = hasattr(self, "coefs_") and (incremental or self.warm_start)
+        if goes_on and y.shape[1] == 1 and self.solver != "lbfgs":
+            # One column is the target of every output, as in scikit-learn.
+            network, _ = self._fitted_network()
+            y = np.repeat(y, network.layer_units[-1], axis=1)
+        return y
 
     def _encode_held_out(self, y):
         return check_regression_target(y, self.loss, "y_val")

@@ -36,11 +36,12 @@ def _record(folder, model, X, incremental):
     # A Perceptron has one layer, transposed.
     coefs = getattr(model, "coefs_", None) or [model.coef_.T]
     units = [model.n_features_in_, *(coef.shape[1] for coef in coefs)]
+    is_epoch = incremental and getattr(model, "solver", None) != "lbfgs"
     entry = {
         "estimator": type(model).__name__ + (".partial_fit" if incremental else ""),
         "rows": _num_samples(X),
         "layers": [int(n_units) for n_units in units],
-        "iterations": 1 if incremental else int(model.n_iter_),
+        "iterations": 1 if is_epoch else int(model.n_iter_),
         "seconds": seconds,
         # How far one call of partial_fit got is no reason to stop.
         "stop_reason": None if incremental else getattr(model, "stop_reason_", None),

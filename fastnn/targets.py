@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 from sklearn import get_config
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.kernels.losses import CLASSIFIER_LOSSES
 
@@ -21,22 +21,6 @@ _writer = Repr()
 _writer.maxdict = _writer.maxlist = 20
 _writer.maxstring = _writer.maxother = 100
 shortened = _writer.repr
-
-
-def log_logistic(z):
-    """log(1 / (1 + exp(-z))), without overflow or underflow.
-
-    Above one half it is the logarithm of the rounded probability, so that labels whose
-    probabilities are equal, such as several 1.0, have equal logarithms too.
-    """
-    exponential = np.exp(-np.abs(z))
-    return np.where(z < 0, z - np.log1p(exponential), np.log(1 / (1 + exponential)))
-
-
-def log_softmax(z):
-    """log(softmax(z)) of each row, without overflow or underflow."""
-    shifted = z - z.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def balanced(column, n_classes, sample_weight=None):
@@ -77,14 +61,9 @@ def weights_of(classes, class_weight):
 
 
 def binarizer_among(classes, y):
-    """The LabelBinarizer of the labels announced by ``classes``, for a target like ``y``."""
-    announced = unique_labels(classes)
-    binarizer = LabelBinarizer().fit(y if y.ndim == 2 else classes)
-    if not np.array_equal(binarizer.classes_, announced):
-        raise ValueError(
-            f"classes {announced} mismatch with the labels {binarizer.classes_} found in the data"
-        )
-    return binarizer
+    """The LabelBinarizer of the labels ``classes``, or of those of a multilabel indicator ``y``."""
+    is_multilabel = type_of_target(y).startswith("multilabel")
+    return LabelBinarizer().fit(y if is_multilabel else classes)
 
 
 def is_plain(binarizer):
@@ -142,6 +121,7 @@ class Labels:
         Parameters
         ----------
         y : ndarray of shape (n,), or ndarray or CSR matrix of shape (n, n_classes)
+            For multilabel classes, a label of each sample will do.
 
         Returns
         -------
@@ -149,9 +129,8 @@ class Labels:
             Class indices (n, 1) int32 for multiclass; 0/1 uint8, (n, 1) for binary
             and (n, n_classes) for multilabel.
         """
-        if (y.ndim == 2) != (self.kind == "multilabel-indicator"):
-            fitted = "" if self.kind == "multilabel-indicator" else "not "
-            raise ValueError(f"The object was {fitted}fitted with multilabel input.")
+        if y.ndim == 2 and self.kind != "multilabel-indicator":
+            raise ValueError("The object was not fitted with multilabel input.")
         if y.ndim == 2:
             if y.shape[1] != len(self.classes):
                 raise ValueError(
@@ -160,6 +139,8 @@ class Labels:
                 )
             dense = y.toarray() if sparse.issparse(y) else y
             return np.ascontiguousarray(dense != 0).view(np.uint8)
+        if self.kind == "multilabel-indicator":
+            return self._indicator_of(y)
         index = np.searchsorted(self.classes, y)
         return index.astype(np.int32 if self.kind == "multiclass" else np.uint8)[:, None]
 
@@ -168,6 +149,14 @@ class Labels:
         if self.kind == "multiclass":
             return encoded == np.arange(len(self.classes))
         return encoded.astype(bool)
+
+    def _indicator_of(self, y):
+        """The indicator (n, n_classes) uint8 of one label a sample, as `LabelBinarizer` has it."""
+        found = y[:, None] == self.classes
+        if len(self.classes) == 2 and type_of_target(y) == "binary":
+            # It makes one column of these, which then counts for both outputs.
+            found[:, 0] = found[:, 1]
+        return found.view(np.uint8)
 
     def class_weights(self, class_weight, encoded, sample_weight=None):
         """The weight of each class, for each column of an encoded target.
@@ -235,12 +224,6 @@ class Labels:
             return predicted
         as_array = get_config().get("sparse_interface") == "sparray"
         return (sparse.csr_array if as_array else sparse.csr_matrix)(predicted)
-
-    def log_probabilities(self, z):
-        """Log-probabilities (n, n_classes) from raw network outputs (n, n_outputs)."""
-        if self.kind == "multiclass":
-            return log_softmax(z)
-        return log_logistic(np.hstack([-z, z]) if self.kind == "binary" else z)
 
     def accuracy(self, encoded, outputs, threshold, sample_weight=None):
         """The fraction (by weight) of rows whose labels are all predicted right."""

@@ -89,8 +89,12 @@ def _as_1d(y):
     return flat
 
 
-def check_prediction_data(estimator, X):
-    """Validate the X of a prediction; an ordinary float array takes a short way."""
+def check_prediction_data(estimator, X, dtype):
+    """Validate the X of a prediction by weights in a dtype.
+
+    An ordinary float array takes a short way. Numbers of other types become float32 or float64,
+    the dtype of their products with the weights.
+    """
     if (
         type(X) is np.ndarray
         and X.ndim == 2
@@ -102,13 +106,13 @@ def check_prediction_data(estimator, X):
         and (get_config()["assume_finite"] or _sum_is_finite(X))
     ):
         return kernel_ready(X)
-    X = validate_data(
-        estimator,
-        X,
-        accept_sparse=["csr", "csc"],
-        dtype=[np.float64, np.float32],
-        reset=False,
-    )
+    # Unlike a fit, a prediction does not take text that spells numbers.
+    X = validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
+    if X.dtype.kind not in "fiub":
+        raise TypeError(f"X must be numeric, got an array of dtype {X.dtype}. Convert it.")
+    if X.dtype not in (np.float32, np.float64):
+        # A longdouble becomes float64.
+        X = X.astype(np.float32 if np.result_type(X.dtype, dtype) == np.float32 else np.float64)
     return kernel_ready(X)
 
 
@@ -180,10 +184,7 @@ def _check_indices(X):
 def check_regression_target(y, loss, input_name="y"):
     """Return y as a C-contiguous float array (n_samples, n_outputs)."""
     if sparse.issparse(y):
-        raise TypeError(
-            f"Sparse data was passed for {input_name}, but dense data is required. "
-            "Use '.toarray()' to convert to a dense numpy array."
-        )
+        y = _dense_target(y, loss, input_name)
     if y.dtype.kind not in "fiub":
         raise TypeError(
             f"{input_name} must be numeric, got an array of dtype {y.dtype}. "
@@ -208,18 +209,41 @@ def check_regression_target(y, loss, input_name="y"):
     return y
 
 
-def check_sample_weight(sample_weight, n_samples, input_name="sample_weight"):
+def _dense_target(y, loss, input_name):
+    """A sparse y as a dense array, where scikit-learn trains on it."""
+    hint = "Use '.toarray()' to convert to a dense numpy array."
+    if loss != "squared_error":
+        raise TypeError(
+            f"Sparse data was passed for {input_name}, but dense data is required with "
+            f"loss={loss!r}. {hint}"
+        )
+    if isinstance(y, sparse.spmatrix):
+        raise ValueError(
+            f"A sparse matrix was passed for {input_name}, but dense data or a sparse array is "
+            f"required. {hint}"
+        )
+    return y.toarray()
+
+
+def check_sample_weight(
+    sample_weight, n_samples, input_name="sample_weight", ensure_non_negative=False
+):
     """Return the weights as a contiguous float array (n_samples,), or None.
 
     Raises
     ------
     ValueError
-        If they are not one finite, non-negative number a sample, or all zero.
+        If they are not one finite number a sample, or all zero, or one is negative that is not
+        to be.
+    TypeError
+        If they are one number that is not real.
     """
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Number):
-        sample_weight = np.full(n_samples, sample_weight)
+        given, sample_weight = sample_weight, np.full(n_samples, sample_weight)
+        if sample_weight.dtype.kind not in "fiub":
+            raise TypeError(f"{input_name} must be of real numbers, got {given!r}.")
     sample_weight = check_array(
         sample_weight,
         ensure_2d=False,
@@ -234,7 +258,7 @@ def check_sample_weight(sample_weight, n_samples, input_name="sample_weight"):
         )
     if sample_weight.shape != (n_samples,):
         raise ValueError(f"{input_name}.shape == {sample_weight.shape}, expected {(n_samples,)}!")
-    if sample_weight.min() < 0:
+    if ensure_non_negative and sample_weight.min() < 0:
         raise ValueError(f"Negative values in data passed to `{input_name}`.")
     if not sample_weight.any():
         raise ValueError(NO_WEIGHT)

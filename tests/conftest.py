@@ -30,3 +30,5 @@ def _restore_sklearn_config():
 
 # A program for where PyTorch is.
 collect_ignore = ["recordings/record.py"]
+# Programs that a test runs.
+collect_ignore_glob = ["programs/*.py"]
