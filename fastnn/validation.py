@@ -109,10 +109,16 @@ def check_prediction_data(estimator, X, dtype):
     # Unlike a fit, a prediction does not take text that spells numbers.
     X = validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
     if X.dtype.kind not in "fiub":
-        raise TypeError(f"X must be numeric, got an array of dtype {X.dtype}. Convert it.")
+        raise TypeError(f"X must be numeric, got an array of dtype {X.dtype}. Convert to numbers.")
     if X.dtype not in (np.float32, np.float64):
-        # A longdouble becomes float64.
-        X = X.astype(np.float32 if np.result_type(X.dtype, dtype) == np.float32 else np.float64)
+        narrow = np.result_type(X.dtype, dtype) == np.float32
+        # With a check of the result: a longdouble may be too large for float64.
+        X = check_array(
+            X,
+            accept_sparse=["csr", "csc"],
+            dtype=np.float32 if narrow else np.float64,
+            input_name="X",
+        )
     return kernel_ready(X)
 
 
