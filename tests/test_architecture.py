@@ -12,9 +12,9 @@ KERNELS = PACKAGE / "kernels"
 # Each module may import those above it in its list, and no other of fastnn's.
 KERNELS_ORDER = [
     "activations", "losses", "optimizers", "cache", "jit", "simd", "atomics", "random",
-    "elementary", "matmul", "units", "dropout", "image_units", "norm_units", "muon_units",
-    "catalog", "threads", "plan", "pace", "normalization", "augmentation", "muon", "passes",
-    "prediction", "evaluation", "inspection", "trainer", "cpu", "perceptron",
+    "elementary", "matmul", "units", "products", "dropout", "image_units", "norm_units",
+    "muon_units", "catalog", "threads", "plan", "pace", "normalization", "augmentation", "muon",
+    "passes", "prediction", "evaluation", "inspection", "trainer", "cpu", "perceptron",
 ]  # fmt: skip
 REGISTRIES = ("activations", "losses", "optimizers")
 # The rows of the package above the kernels. backends may import kernels.cpu, network and training

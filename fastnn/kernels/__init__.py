@@ -11,8 +11,8 @@
 - ``elementary``: exp, log, tanh and the like that vectorise and are the same everywhere.
 - ``matmul``: the blocked matmul on the tile, and packing.
 - ``units``: the loops of a training step, one template each.
-- ``dropout``, ``image_units``, ``norm_units``, ``muon_units``: more of these, of what their names
-  say.
+- ``products``, ``dropout``, ``image_units``, ``norm_units``, ``muon_units``: more of these, of what
+  their names say.
 - ``catalog``: which units there are, and what their templates are bound to.
 - ``threads``: how many threads a piece of work gets.
 - ``plan``: a table of units, and what runs it, on one thread or many.
