@@ -11,8 +11,8 @@
 - ``elementary``: exp, log, tanh and the like that vectorise and are the same everywhere.
 - ``matmul``: the blocked matmul on the tile, and packing.
 - ``units``: the loops of a training step, one template each.
-- ``output_units``, ``dropout``, ``image_units``, ``norm_units``, ``muon_units``: more of these, for
-  what their names say.
+- ``products``, ``output_units``, ``dropout``, ``image_units``, ``norm_units``, ``muon_units``: more
+  of these, for what their names say.
 - ``fingerprint``: what a user's function means, as a hash of all that it reaches.
 - ``catalog``: which units there are, and what their templates are bound to.
 - ``threads``: how many threads a piece of work may have.
@@ -37,8 +37,8 @@ the C library's ``exp``, is not called; a unit writes only what its task owns; n
 # The modules, in that order. The cache on disk knows the kernels by the code of all of these.
 MODULES = (
     "activations", "losses", "optimizers", "cache", "jit", "simd", "atomics", "random",
-    "elementary", "matmul", "units", "output_units", "dropout", "image_units", "norm_units",
-    "muon_units", "fingerprint", "catalog", "threads", "helpers", "plan", "pace", "normalization",
-    "augmentation", "muon", "passes", "prediction", "evaluation", "inspection", "trainer", "cpu",
-    "perceptron",
+    "elementary", "matmul", "units", "products", "output_units", "dropout", "image_units",
+    "norm_units", "muon_units", "fingerprint", "catalog", "threads", "helpers", "plan", "pace",
+    "normalization", "augmentation", "muon", "passes", "prediction", "evaluation", "inspection",
+    "trainer", "cpu", "perceptron",
 )  # fmt: skip

@@ -19,6 +19,7 @@ from fastnn.kernels import (
     muon_units,
     norm_units,
     output_units,
+    products,
     simd,
     units,
 )
@@ -204,21 +205,21 @@ def _matmul(precision):
 
 
 def multiply_unit(precision):
-    return compile_unit(units.multiply, precision, matmul=_matmul)
+    return compile_unit(products.multiply, precision, matmul=_matmul)
 
 
 def pack_unit(precision):
     return compile_unit(
-        units.pack_panels, precision, pack=lambda precision: matmul.bindings(precision)["pack"]
+        products.pack_panels, precision, pack=lambda precision: matmul.bindings(precision)["pack"]
     )
 
 
 def csr_matmul_unit(precision):
-    return compile_unit(units.csr_matmul, precision)
+    return compile_unit(products.csr_matmul, precision)
 
 
 def csr_gradient_unit(precision):
-    return compile_unit(units.csr_gradient, precision)
+    return compile_unit(products.csr_gradient, precision)
 
 
 def activate_unit(precision, activation):

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastnn.kernels import catalog, matmul, units
+from fastnn.kernels import catalog, matmul, products, units
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.pace import Pace
 from fastnn.kernels.passes import ROW_BLOCK, Pass, chunk_rows
@@ -76,7 +76,7 @@ def input_gradient(network, params, X, weights, n_threads):
     shared.add_backward()
     plan.add(
         catalog.multiply_unit(shared.precision),
-        kind=units.FOR_ROWS, flags=units.B_PACKED | units.C_MOVES,
+        kind=products.FOR_ROWS, flags=products.B_PACKED | products.C_MOVES,
         a_at=shared.deltas[0], row_stride=shared.strides[0], k_stride=1,
         b_at=shared.packed_transposed[0], b_stride=0, c_at=gradient, c_stride=first.n_in,
         bias_at=None, init=units.ZERO, m=chunk, n=first.n_in, k=first.n_out,

@@ -6,7 +6,7 @@ matrices together, as each matrix product needs all of the one before.
 
 import numpy as np
 
-from fastnn.kernels import catalog, matmul, units
+from fastnn.kernels import catalog, matmul, products, units
 
 ITERATIONS = 5
 # Rows of a task of the products of the smaller side.
@@ -78,7 +78,7 @@ class Orthogonalization:
         """X X' or X' X, whichever is smaller."""
         if self.is_wide:
             left = {"a_at": self.x, "row_stride": self.n_out, "k_stride": 1}
-            right = {"b_at": self.packed, "b_stride": 0, "flags": units.B_PACKED}
+            right = {"b_at": self.packed, "b_stride": 0, "flags": products.B_PACKED}
             self._add_square_product(left, right, self.gram, self.n_out)
         else:
             left = {"a_at": self.x, "row_stride": 1, "k_stride": self.n_out}
@@ -109,7 +109,7 @@ class Orthogonalization:
 
     def _multiply(self, **arguments):
         self.plan.add(
-            catalog.multiply_unit(self.shared.precision), kind=units.OF_MATRICES, **arguments,
+            catalog.multiply_unit(self.shared.precision), kind=products.OF_MATRICES, **arguments,
             c_stride=arguments["n"], bias_at=None, init=units.ZERO, task_stride=0,
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import sparse
 
-from fastnn.kernels import catalog, matmul, units
+from fastnn.kernels import catalog, matmul, products, units
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.augmentation import Augmentation
 from fastnn.kernels.losses import LOSSES
@@ -46,10 +46,10 @@ def padded(width, itemsize):
 
 def flops(layer_units, rows, *, backward=True):
     """Floating point operations of the matrix products of a mini-batch."""
-    products = [n * m for n, m in pairwise(layer_units)]
-    forward = 2 * rows * sum(products)
+    n_weights = [n * m for n, m in pairwise(layer_units)]
+    forward = 2 * rows * sum(n_weights)
     # The gradient of every layer, and the deltas of all but the first.
-    return 3 * forward - 2 * rows * products[0] if backward else forward
+    return 3 * forward - 2 * rows * n_weights[0] if backward else forward
 
 
 def chunk_rows(network):
@@ -228,10 +228,10 @@ class Pass:
                 )  # fmt: skip
             else:
                 packed = self.packed[i] is not None
-                flags = self._moves(i) | units.B_PACKED * packed
-                flags |= units.C_MOVES * (last and self.out is not None)
+                flags = self._moves(i) | products.B_PACKED * packed
+                flags |= products.C_MOVES * (last and self.out is not None)
                 plan.add(
-                    catalog.multiply_unit(precision), kind=units.FOR_ROWS, flags=flags,
+                    catalog.multiply_unit(precision), kind=products.FOR_ROWS, flags=flags,
                     **self._left_factor(i, transposed=False),
                     b_at=self.packed[i] if packed else weights, b_stride=layer.n_out,
                     c_at=z, c_stride=self.strides[i], bias_at=bias, init=units.BIAS,
@@ -336,8 +336,8 @@ class Pass:
         return {"a_at": a, "row_stride": row_stride, "k_stride": k_stride}
 
     def _moves(self, i):
-        """The flag of a product whose left factor is the input of layer i: is that all of X?"""
-        return units.A_MOVES if i == 0 and self.in_place else 0
+        """The flag of a product whose left factor is the input of layer i: it may be all of X."""
+        return products.A_MOVES if i == 0 and self.in_place else 0
 
     def add_rows_group(self, y, weights, gradient):
         """The whole group "rows" of a pass that trains: forward, losses, backward.
@@ -388,7 +388,8 @@ class Pass:
             activation = self.network.activations[i - 1]
             layer = self.layers[i]
             self.plan.add(
-                catalog.multiply_unit(self.precision), kind=units.FOR_ROWS, flags=units.B_PACKED,
+                catalog.multiply_unit(self.precision), kind=products.FOR_ROWS,
+                flags=products.B_PACKED,
                 a_at=self.deltas[i], row_stride=self.strides[i], k_stride=1,
                 b_at=self.packed_transposed[i], b_stride=0,
                 c_at=self.deltas[i - 1], c_stride=self.strides[i - 1],
@@ -460,7 +461,7 @@ class Pass:
 
     def _over_rows(self, block, of_part):
         """Arguments of a product that sums over the mini-batch, or over a part of it."""
-        kind = units.OVER_TASK_ROWS if of_part else units.OVER_ROWS
+        kind = products.OVER_TASK_ROWS if of_part else products.OVER_ROWS
         return {
             "kind": kind, "k": self.rows, "block": self.row_block if of_part else block,
             "task_stride": len(self.params),
