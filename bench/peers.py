@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -125,7 +126,12 @@ class Worker:
         self._arguments = (dtype, n_threads)
         self._prepare = peer.prepare
         self._process = Process(**peer.environment)
-        self.close = self._process.close
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._process.__exit__(*error)
 
     def prepare(self, row):
         """Seconds of compiling for the row; None where nothing is compiled ahead."""
@@ -145,20 +151,20 @@ class Workers:
 
     def __init__(self):
         self._workers = {}
+        self._stack = ExitStack()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        for worker in self._workers.values():
-            worker.close()
+        self._stack.__exit__(*error)
 
     def get(self, peer, dtype):
         """A worker of the peer for each number of threads."""
         keys = [(peer.name, n_threads, dtype) for n_threads in peer.thread_counts]
         for key in keys:
             if key not in self._workers:
-                self._workers[key] = Worker(peer, *key[1:])
+                self._workers[key] = self._stack.enter_context(Worker(peer, *key[1:]))
         return [self._workers[key] for key in keys]
 
 

@@ -1,6 +1,7 @@
 """Row P: predict_proba of 1, 100 and 10,000 rows of MNIST's test images, with row A's network."""
 
 import warnings
+from contextlib import ExitStack
 from functools import cache
 from statistics import median
 from time import perf_counter
@@ -37,19 +38,15 @@ def measure_dtype(dtype, n_runs):
     torch = next(peer for peer in all_peers() if peer.name == "PyTorch eager")
     if not torch.missing:
         libraries["PyTorch eager"] = counts
-    candidates = {
-        library: {n: Process() for n in thread_counts}
-        for library, thread_counts in libraries.items()
-    }
-    try:
+    with ExitStack() as stack:
+        candidates = {
+            library: {n: stack.enter_context(Process()) for n in thread_counts}
+            for library, thread_counts in libraries.items()
+        }
         return {
             "dtype": dtype,
             "rows": {str(n): measure_calls(candidates, dtype, n, n_runs) for n in N_ROWS},
         }
-    finally:
-        for processes in candidates.values():
-            for process in processes.values():
-                process.close()
 
 
 def measure_calls(candidates, dtype, n_rows, n_runs):

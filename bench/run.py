@@ -8,6 +8,8 @@ Prints tables and writes bench/results/<row>.json. The rules are in bench/README
 
 import argparse
 import json
+import signal
+import sys
 from time import perf_counter
 
 import machine
@@ -21,6 +23,8 @@ MIN_RUNS = 7
 
 def main(argv=None):
     arguments = parse_arguments(argv)
+    # As an exception, which ends the processes that measure and takes files that are in use away.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     machine.warn_if_busy()
     dtypes = (arguments.dtype,) if arguments.dtype else DTYPES
     n_runs = 1 if arguments.quick else arguments.runs

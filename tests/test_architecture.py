@@ -16,7 +16,8 @@ FOR_ALL = ("_version", "exceptions", "forks", "notices", "streams")
 # The rows of the package above the kernels. backends may import kernels.cpu, network and training
 # only the registries; only the estimators' row, what serves it and what uses it knows scikit-learn.
 BELOW_SCIKIT_LEARN = (
-    "initializers", "network", "backends", "progress", "schedules", "stopping", "training",
+    "exceptions", "streams", "notices", "initializers", "network", "backends", "progress",
+    "schedules", "stopping", "training",
 )  # fmt: skip
 
 
@@ -98,6 +99,16 @@ def test_only_backends_asks_for_the_device():
             if isinstance(node, ast.Compare) and "device" in ast.dump(node)
         ]  # fmt: skip
         assert not compared or path.name == "backends.py"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_only_notices_warns(path):
+    calls = [
+        node for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("warn", "warn_explicit")
+        and ast.unparse(node.value) == "warnings"
+    ]  # fmt: skip
+    assert not calls or path.name == "notices.py"
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)

@@ -438,6 +438,16 @@ def test_stats_of_a_program_that_forks(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell of POSIX")
+def test_stats_without_a_stderr(tmp_path):
+    """They go nowhere, least of all to stdout."""
+    (tmp_path / "idle.py").write_text("print('idle')")
+    command = f"{sys.executable} -m fastnn --stats idle.py 2>&-; echo $?"
+    run = python(tmp_path, "-c", f"import subprocess; subprocess.run({command!r}, shell=True)")
+    assert run.stdout.split() == ["idle", "0"], run.stderr
+
+
+@pytest.mark.slow
 def test_stats_without_a_fit(tmp_path):
     (tmp_path / "idle.py").write_text("print('idle')")
     run = python(tmp_path, "-m", "fastnn", "--stats", "idle.py")
