@@ -99,8 +99,8 @@ def get_backend(device="cpu", n_jobs=None):
     """
     if device not in DEVICES:
         raise ValueError(f"device must be one of {DEVICES}, got {device!r}.")
-    # Imported when it is asked for: Numba takes a while.
+    # Imported when it is asked for: Numba takes a while. So do its threads, at the first start.
     with forks.importing:
         from fastnn.kernels.cpu import CpuBackend
 
-    return CpuBackend(n_jobs)
+        return CpuBackend(n_jobs)

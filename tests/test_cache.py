@@ -11,9 +11,9 @@ import numba
 import numpy as np
 import pytest
 
+from cache_programs import FIT, UNITS, lines, start
 from common import child_environment, run_python
 from fastnn.kernels import cache, jit
-from programs import FIT, UNITS, lines, start
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from cache_programs import UNITS, lines, start
 from common import run_python
 from fastnn.exceptions import AdviceWarning
 from fastnn.kernels import cache
-from programs import UNITS, lines, start
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
 needs_root = pytest.mark.skipif(

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from cache_programs import UNITS, lines, start
 from common import child_environment, run_python
-from programs import UNITS, lines, start
 
 pytestmark = [
     pytest.mark.slow,

@@ -2,8 +2,8 @@
 
 import pytest
 
+from cache_programs import UNITS, lines, start
 from common import run_python
-from programs import UNITS, lines, start
 
 FIT = """
 import contextlib, hashlib, io, json, sys, warnings

@@ -5,9 +5,9 @@ import sys
 import pytest
 
 import fastnn
+from cache_programs import FIT, UNITS, lines, start
 from common import run_python
 from fastnn import streams
-from programs import FIT, UNITS, lines, start
 
 ONCE = "fastnn: compiling its kernels for this machine, once; this takes a few seconds"
 EACH = (
