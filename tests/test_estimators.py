@@ -226,8 +226,12 @@ def test_a_warm_start_that_diverges_is_an_error():
     before = fitted_attributes(model)
     for estimator in (model, theirs):
         estimator.set_params(learning_rate_init=1e6)
-        with np.errstate(all="ignore"), pytest.raises(ValueError, match="non-finite parameter"):
-            estimator.fit(X, y)
+        with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
+            warnings.simplefilter("always")
+            with pytest.raises(ValueError, match="non-finite parameter"):
+                estimator.fit(X, y)
+        # There are no weights that the model could keep.
+        assert not any("Training diverged" in str(w.message) for w in caught)
     np.testing.assert_equal(fitted_attributes(model), before)
 
 
