@@ -1,11 +1,9 @@
 """What is loaded from a pickle: checked before compiled code reads it, and of which version."""
 
-import warnings
-
 import numpy as np
 from sklearn import exceptions
 
-from fastnn import _version
+from fastnn import _version, notices
 from fastnn.kernels.optimizers import N_STATE, OPTIMIZERS, Optimizer
 
 FLOATS = ("float32", "float64")
@@ -106,11 +104,9 @@ with fastnn 0.1.0.
 def warn_of_another_version(name, version):
     """Warn, as scikit-learn does, where a pickle was made by another version than this one."""
     if version != _version.__version__:
-        warnings.warn(
-            InconsistentVersionWarning(
-                estimator_name=name,
-                current_version=_version.__version__,
-                original_version=version,
-            ),
-            stacklevel=2,
+        message = InconsistentVersionWarning(
+            estimator_name=name,
+            current_version=_version.__version__,
+            original_version=version,
         )
+        notices.warn(message, InconsistentVersionWarning, module="sklearn.base")

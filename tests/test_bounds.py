@@ -76,6 +76,7 @@ ctypes.c_byte.from_address(row.ctypes.data + {"begin": -1, "end": abs(stride) * 
 
 @pytest.mark.parametrize("stride", [24, -24, 1 << 20])
 @pytest.mark.parametrize("side", ["begin", "end"])
+@pytest.mark.slow
 def test_guard_pages_guard(side, stride):
     process = run_program("-c", TOUCH, side, stride)
     assert process.stdout == "read\n", process.stderr

@@ -72,6 +72,7 @@ def n_compiled(said):
     return said.count("compiles")
 
 
+@pytest.mark.slow
 def test_default_directory(tmp_path):
     found = run_python(
         WHERE, FASTNN_CACHE="", XDG_CACHE_HOME=str(tmp_path / "cache"),
@@ -105,6 +106,7 @@ def test_directories_in_a_named_place_can_be_read_by_those_who_read_it(
 
 
 @needs_posix
+@pytest.mark.slow
 def test_nobody_else_may_write_the_files(tmp_path):
     before = os.umask(0)
     try:
@@ -116,6 +118,7 @@ def test_nobody_else_may_write_the_files(tmp_path):
     assert not any(mode(path) & 0o022 for path in files)
 
 
+@pytest.mark.slow
 def test_relative_path_is_made_absolute_once(tmp_path):
     code = f"""
 import json, os
@@ -130,6 +133,7 @@ print(json.dumps([str(before), str(cache.cache_dir())]))
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="has no XDG_CACHE_HOME")
+@pytest.mark.slow
 def test_relative_xdg_cache_home_is_ignored(tmp_path):
     found = run_python(WHERE, FASTNN_CACHE="", XDG_CACHE_HOME="cache", HOME=str(tmp_path))
     assert Path(found).parent == tmp_path / ".cache" / "fastnn"

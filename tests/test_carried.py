@@ -357,6 +357,7 @@ MULTIPROCESSING = pytest.param(
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading", MULTIPROCESSING])
+@pytest.mark.slow
 def test_workers_know_names_that_only_a_grid_has(backend):
     register_two()
     X, y = make_problem("binary")
@@ -397,6 +398,7 @@ def test_functions_mean_in_workers_what_they_mean_here(monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.slow
 def test_forked_children_learn_of_new_meanings():
     code = """
 import json, multiprocessing, fastnn
@@ -430,6 +432,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_spawned_children_know_what_is_registered(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SPAWNED)

@@ -228,6 +228,7 @@ print(json.dumps(fingerprint(f)))
 """
 
 
+@pytest.mark.slow
 def test_it_is_the_same_in_every_process():
     found = {run_python(FINGERPRINT, PYTHONHASHSEED=str(seed)) for seed in range(3)}
     assert len(found) == 1

@@ -142,7 +142,7 @@ def bind_again(dispatcher, name, cells, bindings):
 
     The variables that it closes over are in ``cells``.
     """
-    with _lock:
+    with forks.compiling:
         if name not in _functions:
             clone = copy_function(dispatcher.py_func, name, bindings, cells)
             signatures = None if dispatcher._can_compile else dispatcher.nopython_signatures
