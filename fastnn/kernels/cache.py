@@ -104,7 +104,6 @@ def _key():
     code = _code_hash()
     if code is None:
         return None
-    config.reload_config()  # Numba does so whenever it compiles
     settings = (
         config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE, config.BOUNDSCHECK,
         config.DEBUGINFO_DEFAULT,
@@ -126,7 +125,8 @@ def _code_hash():
         for name in MODULES:
             code = _code_of(f"fastnn.kernels.{name}")
             digest.update(f"{name} {len(code)}\n".encode() + code)
-    except Exception:  # whatever the loader of a packed program raises
+    except Exception:
+        # Loaders of packed programs are anybody's work, and raise anything.
         return None
     return digest.hexdigest()
 
@@ -213,7 +213,8 @@ def load(name):
         if not _are_there(names):
             return None
         found = CompileResult._rebuild(cpu_target.target_context, *reduced)
-    except Exception:  # whatever a user's function needs that this process does not have
+    except Exception:
+        # There is no such file, or a user's function needs what this process does not have.
         return None
     STATS["hits"] += 1
     return found
@@ -230,7 +231,8 @@ def save(name, result):
         payload = dumps((_names_called(result.library), result._reduce()))
         digest = _hash(directory.name.encode(), name.encode(), payload)
         _write(_path(directory, name, ".unit"), MAGIC + digest + payload)
-    except Exception:  # a full disk, or what cannot be pickled, must not stop a fit
+    except Exception:
+        # Neither a full disk nor an object that cannot be pickled is to stop a fit.
         return
     STATS["saved"] += 1
 

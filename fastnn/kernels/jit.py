@@ -3,7 +3,7 @@
 A unit is one loop template bound to one piece of mathematics and one precision, such as
 "activate, ReLU, float32". `unit` copies the template, binds the names it leaves open
 (``real``, ``exp``, ``forward``, ...) in fresh globals, gives it a name of its own, under
-which Numba's disk cache knows it, compiles it as a C callback of int64 arguments and returns its
+which the cache on disk knows it, compiles it as a C callback of int64 arguments and returns its
 address. Compiled code calls units by their addresses, with `call_unit`; see plan.py.
 
 Functions that a unit calls are compiled by `bind`, which makes an ``@njit`` function of a
@@ -40,8 +40,7 @@ MAX_ARGUMENTS = 16
 
 _units = {}
 _functions = {}
-# Functions that this thread calls with the name of a unit before it compiles or loads it; see
-# `observed`.
+# Functions that this thread calls with the name of each unit that it is about to compile or load.
 _observers = ContextVar("observers", default=())
 # Seconds that each unit took in this process, compiled or loaded.
 SECONDS = {}
