@@ -66,8 +66,21 @@ def solver(case):
     return str(case.parameters["solver"])
 
 
+def weight_of(call):
+    return call.odd.get("weight")
+
+
 def weight(difference):
-    return difference.call.odd.get("weight")
+    return weight_of(difference.call)
+
+
+# Sizes of weights whose sum is no number, or a denormal one.
+EXTREME = ("1e-310", "1e-323", "1e308")
+HUGE = ("1e300", "one 1e300", "1e150", "1e30")
+
+
+def is_huge(case):
+    return any(call.odd.get("values", "") in HUGE for call in case.calls)
 
 
 def advises(case, difference):
@@ -83,7 +96,7 @@ def is_in_single(case, difference):
 def overflows(case, difference):
     """Whether scikit-learn's loss does."""
     curves = [found.attributes.get("loss_curve_", []) for found in answers(THEIRS, case.number)]
-    huge = difference.call.odd.get("values", "") in ("1e300", "one 1e300", "1e150", "1e30")
+    huge = difference.call.odd.get("values", "") in HUGE
     return huge or any(np.isinf(loss) for curve in curves for loss in curve)
 
 
@@ -101,6 +114,11 @@ def both_refuse(difference):
 KNOWN = [
     # The advice on parameters that do nothing, and on scales.
     Known("ignored in silence; here an `AdviceWarning` says so, once a fit", advises),
+    Known(
+        "or is next to nothing, may spoil the fit there or stop it",
+        lambda case, d: any(weight_of(call) in EXTREME for call in case.calls),
+        since="1.7",
+    ),
     Known(
         "where a prediction underflows to 0, the loss is infinite there",
         lambda case, d: (
@@ -139,7 +157,9 @@ KNOWN = [
     ),
     Known(
         "Data in float32 are trained on in float32, and by lbfgs in float64",
-        lambda case, d: trains(d) and (is_in_single(case, d) or "float32" in d.call.odd["X"]),
+        lambda case, d: (
+            (trains(d) or is_huge(case)) and (is_in_single(case, d) or "float32" in d.call.odd["X"])
+        ),
     ),
     Known(
         "an error comes before training and says why; its type may be another",

@@ -1,7 +1,5 @@
 """The CPU backend, and its plan for a full-batch loss and gradient."""
 
-from functools import cached_property
-
 import numpy as np
 
 from fastnn.kernels import catalog, inspection, pace, prediction, threads, units
@@ -96,7 +94,7 @@ class CpuBackend:
     def __init__(self, n_jobs=None):
         self.n_jobs = n_jobs
 
-    @cached_property
+    @property
     def n_threads(self):
         """The most threads; finding out takes some microseconds."""
         return threads.resolve_n_jobs(self.n_jobs)

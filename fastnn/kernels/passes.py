@@ -62,7 +62,7 @@ def sums_in_parts(network, X, rows):
     """Whether gradients are summed over parts of the mini-batch first, each by one task.
 
     Then threads exchange gradients instead of activations, which pays where those are fewer.
-    It changes roundings, so it hangs on nothing but shapes.
+    It changes roundings, so it depends only on shapes.
     """
     exchanged = rows * sum(network.layer_units) // EXCHANGE_RATIO
     return (
