@@ -83,12 +83,6 @@ def is_huge(case):
     return any(call.odd.get("values", "") in HUGE for call in case.calls)
 
 
-def advises(case, difference):
-    words = "no effect|not scaled|constant|outliers|never a number|unscaled|columns"
-    ours = difference.ours if difference.what == "warning" else ()
-    return bool(ours) and not difference.theirs and all(re.search(words, t) for _, t in ours)
-
-
 def is_in_single(case, difference):
     return is_single(case, answers(THEIRS, case.number))
 
@@ -112,8 +106,6 @@ def both_refuse(difference):
 
 
 KNOWN = [
-    # The advice on parameters that do nothing, and on scales.
-    Known("ignored in silence; here an `AdviceWarning` says so, once a fit", advises),
     Known(
         "or is next to nothing, may spoil the fit there or stop it",
         lambda case, d: any(weight_of(call) in EXTREME for call in case.calls),
