@@ -88,6 +88,15 @@ def leave_slot(slot_at):
     store_word(slot, TAKEN, 0)
 
 
+def await_helpers(slot_at, n_helpers, looks):
+    # Give helpers that are on their way a moment, so much of it as is left after these looks.
+    slot = view(slot_at, N_WORDS, np.int64)  # (40,)
+    while looks < PATIENCE and load_word(slot, PRESENT) < n_helpers:
+        looks += 1
+        pause()
+    return looks
+
+
 def share(slot_at, chain, task, end):
     # Have the tasks from ``task`` to ``end`` done, by this thread and all who come.
     slot = view(slot_at, N_WORDS, np.int64)  # (40,)
@@ -157,7 +166,7 @@ def serve(board_at):
 
 def leading_parts():
     """The functions that a leader calls, in the order in which they are to be bound."""
-    return call_run_task, wait, take_tasks, take_slot, share, leave_slot
+    return call_run_task, wait, take_tasks, take_slot, await_helpers, share, leave_slot
 
 
 def atomic_names():

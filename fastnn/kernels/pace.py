@@ -77,6 +77,8 @@ class Pace:
             is_trial = self.may_choose and self.worked >= self._wait()
             team = self.team if not is_trial else 1 if self.team > 1 else self.n_threads
             seconds = self.seconds[self.team]
+            # To start or wake helpers is none of the slice's time.
+            self.plan.summon(team, min(n_rows, batch_size))
             begin = time.perf_counter()
             if seconds > LONG:
                 count = 1

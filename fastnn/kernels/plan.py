@@ -38,7 +38,7 @@ N_JOB = 16
 def lead(job_at):
     # Go through the groups of all mini-batches; share one with several tasks with those who help.
     job = view(job_at, N_JOB, np.int64)  # (16,)
-    slot_at = 0
+    slot_at, looks = 0, 0
     if job[N_HELPERS] > 0:
         slot_at = take_slot(job[BOARD_AT], job, job[N_HELPERS])
     step = view(job[STEP_AT], N_STEP, np.int64)  # (8,)
@@ -51,6 +51,7 @@ def lead(job_at):
             chain, task = groups[group], job[FIRST_TASK]
             end = min(count_tasks(job, step, chain, groups[group + 1]), job[LAST_TASK])
             if slot_at != 0 and end - task > 1:
+                looks = await_helpers(slot_at, job[N_HELPERS], looks)
                 share(slot_at, chain, task, end)
                 continue
             while task < end:
@@ -194,8 +195,14 @@ class Plan:
         chains = self._chains[self._groups[group] : self._groups[group + 1]]
         return sum(-(-rows // block) if block else tasks for _, _, tasks, block in chains)
 
-    def _most_tasks(self, rows):
-        return max(self.n_tasks(group, rows) for group in range(self.n_groups))
+    def summon(self, n_threads, rows):
+        """Wake or start helpers for mini-batches of that many rows; returns how many are of use."""
+        if n_threads == 1:
+            return 0
+        # More threads than there are tasks at one time would be of no use.
+        most_tasks = max(self.n_tasks(group, rows) for group in range(self.n_groups))
+        n_helpers = min(n_threads, most_tasks) - 1
+        return n_helpers if n_helpers > 0 and helpers.pool().summon(n_helpers) > 0 else 0
 
     def run(
         self, n_rows, batch_size, batches, n_threads=1, *, order=None, groups=None,
@@ -206,10 +213,7 @@ class Plan:
         job = self._job.copy()
         job[[N_ROWS, BATCH_SIZE]] = n_rows, batch_size
         job[FIRST_BATCH : LAST_TASK + 1] = *batches, *(groups or (0, self.n_groups)), *tasks
-        if n_threads > 1:
-            pool = helpers.pool()
-            # More threads than there are tasks at one time would be of no use.
-            n_helpers = min(n_threads, self._most_tasks(min(n_rows, batch_size))) - 1
-            if n_helpers > 0 and pool.summon(n_helpers) > 0:
-                job[[N_HELPERS, BOARD_AT]] = n_helpers, pool.board_at
+        n_helpers = self.summon(n_threads, min(n_rows, batch_size))
+        if n_helpers > 0:
+            job[[N_HELPERS, BOARD_AT]] = n_helpers, helpers.pool().board_at
         threads.call(lead_at(), _address(job))
