@@ -38,7 +38,6 @@ from fastnn.schedules import Schedule, schedule_of
 from fastnn.stopping import Watch
 from fastnn.training import LBFGSFit, StochasticFit, digest
 from fastnn.validation import (
-    as_it_was_on_failure,
     check_representable,
     check_sample_weight,
     check_training_data,
@@ -79,10 +78,10 @@ class BaseMultilayerPerceptron(
         )
         worker = self._as_of_now()
         before = vars(worker).copy()
-        with as_it_was_on_failure(self), stats.recorded(self, given.X, incremental):
+        with stats.recorded(self, given.X, incremental):
             worker._train(given, classes, incremental, started, callbacks)
-            self._take_over(worker, before)
-            callbacks.end()
+            with self._taken_over(worker, before):
+                callbacks.end()
         return self
 
     def _train(self, given, classes, incremental, started, callbacks):
@@ -254,7 +253,7 @@ class BaseMultilayerPerceptron(
         return split_off(self, network, data, y, sample_weight, self._random_state)
 
     def _indicator(self, encoded):
-        """What scikit-learn would train on: an indicator of classes, or real targets."""
+        """The target that scikit-learn would train on: an indicator of classes, or real numbers."""
         return encoded
 
     def _loss_weights(self, encoded, sample_weight, incremental):
@@ -289,7 +288,7 @@ class BaseMultilayerPerceptron(
         )
 
     def _verbose(self):
-        """What the epochs of this fit show."""
+        """The ``verbose`` by which the epochs of this fit are shown."""
         # As in scikit-learn, what lbfgs prints is SciPy's, which prints nothing since 1.15.
         is_shown = self.verbose == "progress" or self.solver != "lbfgs"
         return self.verbose if is_shown else False

@@ -171,7 +171,7 @@ def _marked(entries, portable):
     """Entries as pickle takes them, each with its fingerprints."""
     marked = []
     for entry in entries:
-        # What cannot be trained with any more, because a global has changed, stays behind.
+        # An entry that nothing can be trained with any more stays behind: a global has changed.
         with suppress(TypeError, ValueError):
             marks = fingerprints(entry)
             marked.append((portable.entry(entry), marks))

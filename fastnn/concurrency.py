@@ -1,4 +1,6 @@
-"""How one thread fits an estimator while others predict by it, or fit it, too."""
+"""Estimators that one thread fits while others predict by them, or fit them, too."""
+
+import contextlib
 
 
 class AtOnceMixin:
@@ -32,3 +34,14 @@ class AtOnceMixin:
             is_set_meanwhile = name in parameters and value is before.get(name)
             attributes[name] = vars(self).get(name, value) if is_set_meanwhile else value
         object.__setattr__(self, "__dict__", attributes)
+
+    @contextlib.contextmanager
+    def _taken_over(self, worker, before):
+        """Within this, what `_take_over` takes over counts; if it raises, all is as it was."""
+        previous = vars(self)
+        self._take_over(worker, before)
+        try:
+            yield
+        except BaseException:
+            object.__setattr__(self, "__dict__", previous)
+            raise

@@ -18,7 +18,7 @@ from fastnn.validation import check_prediction_data, check_representable, kernel
 
 
 class FittedNetworkMixin(AtOnceMixin):
-    """What an estimator does with the network that it has; base.py trains it.
+    """The methods by which an estimator has and uses its network; base.py trains it.
 
     The attribute ``_trained`` has the network as it was trained, and the public attributes show it.
     Where a user has changed these, they count: the network is then put together from them anew for
@@ -116,7 +116,7 @@ class FittedNetworkMixin(AtOnceMixin):
                 state.pop(name, None)
         state["_trained"] = trained.to_state()
         n_params = trained.network.n_params
-        # Those of another network, in whose place a user has put this one, serve no more.
+        # The state of another network, in whose place a user has put this one, is of no use.
         optimizer = state.pop("_optimizer_state", None)
         if optimizer is not None and optimizer.slots.shape[1] == n_params:
             state["_optimizer_state"] = dict(vars(optimizer))
@@ -195,7 +195,7 @@ def _checked_layers(coefs, intercepts):
         for i, coef in enumerate(coefs):
             if coef.ndim != 2 or (i > 0 and coef.shape[0] != coefs[i - 1].shape[1]):
                 raise ValueError
-        # Of any shape that can be added to the rows of a product, as in scikit-learn.
+        # As in scikit-learn, they may have any shape that can be added to the rows of a product.
         intercepts = [
             np.broadcast_to(intercept, (1, coef.shape[1]))[0]
             for coef, intercept in zip(coefs, given, strict=True)

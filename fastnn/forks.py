@@ -1,4 +1,4 @@
-"""What a fork has to wait for.
+"""Locks that a fork waits for.
 
 A forked child has only the thread that forked. Where another thread held a lock at that moment,
 the lock stays locked in the child for ever, and what the thread was at, a module half imported or

@@ -1,4 +1,4 @@
-"""What trainings have come to: as attributes of the estimator, and as warnings."""
+"""The record of trainings: attributes of the estimator, and warnings of how they ended."""
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -26,7 +26,7 @@ HISTORY = (
     "_came_to",
     "_optimizer_state",
 )
-# Those of them that measure a network by its loss.
+# The attributes among them that measure a network by its loss.
 MARKS = ("best_loss_", "best_validation_score_", "best_epoch_", "_no_improvement_count")
 
 

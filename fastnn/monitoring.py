@@ -143,7 +143,7 @@ class ValidationSet:
 
 
 def criterion_of(model, validation):
-    """What decides whether an epoch of a fit improves, given its `ValidationSet` or None."""
+    """The criterion by which an epoch of a fit improves, given its `ValidationSet` or None."""
     if validation is None or not model.early_stopping:
         return BY_TRAINING_LOSS
     return (BY_SPLIT_OFF_ROWS[0] if validation.is_split_off else "rows given"), model.scoring

@@ -1,4 +1,4 @@
-"""What is loaded from a pickle: checked before compiled code reads it, and of which version."""
+"""Checks of what is loaded from a pickle, before compiled code reads it, and of its version."""
 
 import numpy as np
 from sklearn import exceptions

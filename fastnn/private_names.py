@@ -120,7 +120,7 @@ class PrivateNamesMixin:
         return self._forward(X, check_input=check_input)
 
     def _predict(self, X, check_input=True):
-        """What ``predict`` returns."""
+        """Predict as ``predict`` does, whose work this is."""
         return self._decode(self._forward_pass_fast(X, check_input=check_input))
 
     def _score(self, X, y, sample_weight=None):

@@ -3,7 +3,6 @@
 The messages are scikit-learn's wherever it has one for the case.
 """
 
-import contextlib
 from numbers import Number
 
 import numpy as np
@@ -17,21 +16,6 @@ from fastnn import notices
 from fastnn.kernels.losses import LOSSES
 
 NO_WEIGHT = "Sample weights must contain at least one non-zero number."
-
-
-@contextlib.contextmanager
-def as_it_was_on_failure(estimator):
-    """Within this, whatever is raised leaves the estimator exactly as it was.
-
-    What is done within has to work on copies and new objects, so that the old ones are intact.
-    """
-    before = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 def check_training_data(estimator, X, y, *, y_numeric, precision, reset):

@@ -164,3 +164,20 @@ def test_a_fit_changes_nothing_before_its_end():
         assert_array_equal(probabilities, said)
         assert n_features == 7 and classes.tolist() == [0, 1]
     assert model.n_features_in_ == 3
+
+
+def test_predictions_while_another_thread_fails_to_fit(frequent_switches):
+    X, y = make_problem("binary")
+    model = fastnn.MLPClassifier((4,), max_iter=2, random_state=0).fit(X, y)
+    said = model.predict_proba(X)
+
+    def fail():
+        for _ in range(200):
+            with pytest.raises(ValueError, match="NaN"):
+                model.fit(np.full_like(X, np.nan), y)
+
+    def predict():
+        for _ in range(1000):
+            assert_array_equal(model.predict_proba(X), said)
+
+    assert run_together(fail, predict) == []
