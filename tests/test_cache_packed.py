@@ -60,13 +60,18 @@ def zip_of_bytecode(directory, package):
     return zip_file(directory, package, ".pyc")
 
 
-def fit(path, cached):
+def run(code, path, cached):
+    """What code prints with the package that is at a path."""
     process = subprocess.run(
-        [sys.executable, "-c", FIT], cwd="/", capture_output=True, text=True, timeout=300,
+        [sys.executable, "-c", code], cwd="/", capture_output=True, text=True, timeout=300,
         env={**os.environ, "PYTHONPATH": str(path), "FASTNN_CACHE": str(cached)},
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
-    found = json.loads(process.stdout)
+    return process.stdout
+
+
+def fit(path, cached):
+    found = json.loads(run(FIT, path, cached))
     assert found["package"].startswith(str(path))
     return found
 
@@ -101,6 +106,27 @@ def test_change_of_any_kernel_changes_the_directory(tmp_path):
             file.write("# changed\n")
         directories.append(fit(tmp_path, tmp_path / "cache")["directory"])
     assert len(set(directories)) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "change", ["shutil.rmtree(kernels)", "open(kernels / 'cpu.py', 'a').write('#')"]
+)
+def test_what_becomes_of_the_files_later_does_not_matter(tmp_path, change):
+    """They may be upgraded under a process that has imported the kernels."""
+    sources(tmp_path)
+    code = """
+import shutil
+from pathlib import Path
+from fastnn.kernels import cache
+kernels = Path(cache.__file__).parent
+{}
+print(cache.cache_dir())
+"""
+    directories = [
+        run(code.format(then), tmp_path, tmp_path / "cache") for then in ("pass", change)
+    ]
+    assert directories[0] == directories[1] != "None\n"
 
 
 class Loader:

@@ -119,7 +119,11 @@ def _key():
 
 @cache
 def _code_hash():
-    """Hash of the code of all kernels, wherever Python has it from; None if that cannot be read."""
+    """Hash of the code of all kernels, wherever Python has it from; None if that cannot be read.
+
+    It is taken at import: later, another version may have been installed over this one, or this
+    process may be that of a user who cannot read it.
+    """
     digest = hashlib.sha256()
     try:
         for name in MODULES:
@@ -141,6 +145,9 @@ def _code_of(name):
     if code is None:
         raise ImportError(f"no code of {name}")
     return marshal.dumps(code, 2)  # later formats depend on what else refers to the constants
+
+
+_code_hash()
 
 
 def _status_or_make(directory, is_for_others):
