@@ -17,7 +17,13 @@ from fastnn.fitted import FittedNetworkMixin
 from fastnn.history import HISTORY, MARKS, HistoryMixin
 from fastnn.inspection import InspectionMixin
 from fastnn.kernels.losses import LOSSES
-from fastnn.kernels.optimizers import AVERAGE_DECAY, AVERAGE_POWER, DECAY, Optimizer
+from fastnn.kernels.optimizers import (
+    AVERAGE_DECAY,
+    AVERAGE_POWER,
+    DECAY,
+    SCIKIT_LEARN_RULES,
+    Optimizer,
+)
 from fastnn.monitoring import given_validation, split_off
 from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import (
@@ -34,7 +40,7 @@ from fastnn.parameters import (
 )
 from fastnn.private_names import PrivateNamesMixin, is_overridden
 from fastnn.progress import name_of_fit
-from fastnn.schedules import Schedule, schedule_of
+from fastnn.schedules import EPOCH_SCHEDULES, Schedule, schedule_of, schedule_to_go_on_with
 from fastnn.stopping import Watch
 from fastnn.training import LBFGSFit, StochasticFit, digest
 from fastnn.validation import (
@@ -166,7 +172,9 @@ class BaseMultilayerPerceptron(
     def _begin(self, data, hidden_units):
         """Forget an earlier fit; draw initial parameters."""
         for name in HISTORY:
-            vars(self).pop(name, None)
+            # As in scikit-learn, an optimizer outlives L-BFGS, which has none.
+            if name != "_optimizer_state" or self.solver != "lbfgs":
+                vars(self).pop(name, None)
         layer_units = (data.X.shape[1], *hidden_units, self._n_outputs(data.y))
         precision = config.effective("dtype", self.dtype)
         dtype = data.X.dtype if precision == "auto" else np.dtype(precision)
@@ -358,9 +366,7 @@ class BaseMultilayerPerceptron(
             rows=rows,
             batch_size=batch_size,
             schedule=Schedule(
-                schedule_of(self.learning_rate, self.solver),
-                self.learning_rate_init,
-                self.power_t,
+                *schedule_to_go_on_with(self.learning_rate, self.solver, optimizer),
                 self.max_iter,
                 self.warmup_fraction,
             ),
@@ -398,7 +404,12 @@ class BaseMultilayerPerceptron(
         )
 
     def _optimizer_for(self, params, incremental):
-        """A new optimizer, or, in partial_fit, a copy of the one of the last call."""
+        """A new optimizer, or, in partial_fit, a copy of the one of the last call.
+
+        As in scikit-learn, that one stays also where the solver, if it is scikit-learn's, or its
+        parameters have been changed since.
+        """
+        schedule = schedule_of(self.learning_rate, self.solver)
         optimizer = Optimizer(
             self.solver,
             params.size,
@@ -411,12 +422,20 @@ class BaseMultilayerPerceptron(
             epsilon=self.epsilon,
             alpha=self.alpha * (1 - self.l1_ratio),
             weight_average=self.weight_average,
+            schedule=schedule if schedule in EPOCH_SCHEDULES else None,
+            power_t=self.power_t,
         )
         last = getattr(self, "_optimizer_state", None)
-        if not incremental or last is None:
+        if not incremental or last is None or last.slots.shape[1] != params.size:
             return optimizer
-        if last.rule_name != optimizer.rule_name or last.slots.shape != optimizer.slots.shape:
-            return optimizer
+        if last.rule_name != optimizer.rule_name:
+            if not {last.rule_name, optimizer.rule_name} <= set(SCIKIT_LEARN_RULES):
+                return optimizer
+            if last.solver != optimizer.solver:
+                notices.advise(
+                    f"solver={self.solver!r} has no effect: partial_fit goes on with the optimizer "
+                    f"that it has, {last.solver!r}, as in scikit-learn. Call fit for a new one."
+                )
         last = copy.deepcopy(last)
         last.slots = last.slots.astype(params.dtype, copy=False)
         last.state[DECAY] = optimizer.state[DECAY]

@@ -19,6 +19,7 @@ from fastnn.kernels.optimizers import (
     BETA_2,
     EPSILON,
     MOMENTUM,
+    SCIKIT_LEARN_RULES,
 )
 from fastnn.monitoring import BY_SPLIT_OFF_ROWS, BY_TRAINING_LOSS
 from fastnn.parameters import check_activation, check_hidden_layer_sizes
@@ -339,9 +340,7 @@ def _set_their_optimizer(result, model, network):
     """
     weights = result.coefs_ + result.intercepts_
     ours = vars(model).get("_optimizer_state")
-    nesterov = model.solver == "sgd" and model.nesterovs_momentum
-    rule_name = "nesterov" if nesterov else model.solver
-    if ours is None or ours.rule_name != rule_name or ours.raw is not None:
+    if ours is None or ours.rule_name not in SCIKIT_LEARN_RULES or ours.raw is not None:
         return
     if ours.slots.shape[1] != sum(map(np.size, weights)):
         # The state of another network: of larger layers, or with batch normalisation.
@@ -355,11 +354,11 @@ def _set_their_optimizer(result, model, network):
     else:
         theirs = SGDOptimizer(
             weights,
-            model.learning_rate_init,
-            lr_schedule=model.learning_rate,
+            ours.initial_rate,
+            lr_schedule=ours.schedule or "constant",
             momentum=float(ours.state[MOMENTUM]),
-            nesterov=nesterov,
-            power_t=model.power_t,
+            nesterov=ours.rule_name == "nesterov",
+            power_t=ours.power_t,
         )
         (theirs.velocities,) = slots
     theirs.learning_rate = ours.learning_rate
@@ -439,9 +438,10 @@ def _set_our_history(result):
 
 
 def _set_our_optimizer(result, model):
-    """Give our estimator the state of scikit-learn's optimizer, if it is of its solver."""
+    """Give our estimator the state of scikit-learn's optimizer, if it has one for this network."""
     theirs = vars(model).get("_optimizer")
-    expected = {"adam": AdamOptimizer, "sgd": SGDOptimizer}.get(model.solver, ())
-    if not isinstance(theirs, expected):
+    if not isinstance(theirs, (AdamOptimizer, SGDOptimizer)):
         return
-    result._optimizer = theirs
+    slot = theirs.ms if isinstance(theirs, AdamOptimizer) else theirs.velocities
+    if list(map(np.shape, slot)) == list(map(np.shape, model.coefs_ + model.intercepts_)):
+        result._optimizer = theirs

@@ -111,6 +111,16 @@ class ValidationSet:
         """Whether the rows are some of the training data's, anew in each fit."""
         return self.rows is not None
 
+    @property
+    def _scores_all_outputs(self):
+        """Whether outputs that are not numbers have a score: the labels of scikit-learn's do."""
+        return (
+            self.is_split_off
+            and not self.model._y_numeric
+            and self.model.scoring is None
+            and self.scorer is None
+        )
+
     def evaluate(self, params):
         """Score and loss of the network with these parameters; NaN where undefined."""
         network, folded = self.network.folded(params)
@@ -120,7 +130,7 @@ class ValidationSet:
             )
         outputs, losses = self.evaluation(folded)
         loss = _mean(losses, self.loss_weight)
-        if not np.isfinite(outputs).all():
+        if not self._scores_all_outputs and not np.isfinite(outputs).all():
             return np.nan, loss
         return self._score(params, outputs, loss), loss
 

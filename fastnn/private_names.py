@@ -17,6 +17,8 @@ from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import (
     BETA_1,
     BETA_2,
+    EPSILON,
+    MOMENTUM,
     POWER_1,
     POWER_2,
     Optimizer,
@@ -193,6 +195,20 @@ class PrivateNamesMixin:
         self._optimizer_state = None
 
 
+def _scalar(place, text, *rules):
+    """A property that is one number of an optimizer's state, for the rules that have it."""
+
+    def read(view):
+        view.check_rule(rules)
+        return float(view.optimizer.state[place])
+
+    def write(view, value):
+        view.check_rule(rules)
+        view.optimizer.state[place] = value
+
+    return property(read, write, doc=text)
+
+
 class OptimizerView:
     """An `Optimizer` under the names of scikit-learn's, to read and to write.
 
@@ -205,9 +221,20 @@ class OptimizerView:
     def __init__(self, optimizer, network):
         self.optimizer, self.network = optimizer, network
 
-    def _slot(self, name, place, *solvers):
-        if self.optimizer.rule_name not in solvers:
-            raise AttributeError(f"the optimizer {self.optimizer.rule_name!r} has no {name}")
+    beta_1 = _scalar(BETA_1, "Adam's decay of the first moments.", "adam")
+    beta_2 = _scalar(BETA_2, "Adam's decay of the second moments.", "adam")
+    epsilon = _scalar(EPSILON, "The number that Adam adds to a root.", "adam")
+    momentum = _scalar(MOMENTUM, "The momentum of gradient descent.", "sgd", "nesterov")
+
+    def check_rule(self, rules):
+        """Raise AttributeError if the optimizer is of none of these rules."""
+        if self.optimizer.rule_name not in rules:
+            raise AttributeError(
+                f"the optimizer {self.optimizer.rule_name!r} has no such attribute"
+            )
+
+    def _slot(self, place, *rules):
+        self.check_rule(rules)
         return self.network.layerwise(self.optimizer.slots[place])
 
     def _set_slot(self, views, values):
@@ -217,7 +244,7 @@ class OptimizerView:
     @property
     def ms(self):
         """Adam's first moments: views, in the order of ``coefs_ + intercepts_``."""
-        return self._slot("ms", 0, "adam")
+        return self._slot(0, "adam")
 
     @ms.setter
     def ms(self, values):
@@ -226,7 +253,7 @@ class OptimizerView:
     @property
     def vs(self):
         """Adam's second moments."""
-        return self._slot("vs", 1, "adam")
+        return self._slot(1, "adam")
 
     @vs.setter
     def vs(self, values):
@@ -235,15 +262,47 @@ class OptimizerView:
     @property
     def velocities(self):
         """The velocities of stochastic gradient descent."""
-        return self._slot("velocities", 0, "sgd", "nesterov")
+        return self._slot(0, "sgd", "nesterov")
 
     @velocities.setter
     def velocities(self, values):
         self._set_slot(self.velocities, values)
 
     @property
+    def nesterov(self):
+        """Whether the momentum of gradient descent is Nesterov's."""
+        self.check_rule(("sgd", "nesterov"))
+        return self.optimizer.rule_name == "nesterov"
+
+    @nesterov.setter
+    def nesterov(self, value):
+        self.check_rule(("sgd", "nesterov"))
+        self.optimizer.rule_name = "nesterov" if value else "sgd"
+
+    @property
+    def lr_schedule(self):
+        """The schedule of the rate of gradient descent."""
+        self.check_rule(("sgd", "nesterov"))
+        return self.optimizer.schedule or "constant"
+
+    @lr_schedule.setter
+    def lr_schedule(self, value):
+        self.optimizer.schedule = value
+
+    @property
+    def power_t(self):
+        """The exponent of that schedule."""
+        self.check_rule(("sgd", "nesterov"))
+        return self.optimizer.power_t
+
+    @power_t.setter
+    def power_t(self, value):
+        self.optimizer.power_t = float(value)
+
+    @property
     def t(self):
         """Adam's number of steps, as far as the powers of its betas tell it."""
+        self.check_rule(("adam",))
         return steps_of(self.optimizer.state)
 
     @t.setter
@@ -253,12 +312,14 @@ class OptimizerView:
 
     @property
     def learning_rate_init(self):
-        """The rate before Adam's bias corrections, or the one in use."""
-        return self.optimizer.rate
+        """The rate before Adam's bias corrections, or that which a schedule begins with."""
+        return self.optimizer.initial_rate
 
     @learning_rate_init.setter
     def learning_rate_init(self, rate):
-        self.optimizer.learning_rate = rate
+        self.optimizer.initial_rate = float(rate)
+        if self.optimizer.rule_name == "adam":
+            self.optimizer.learning_rate = rate
 
     @property
     def learning_rate(self):
@@ -292,15 +353,21 @@ def optimizer_like(theirs, network, dtype):
         names = ("beta_1", "beta_2", "epsilon")
         settings = {name: getattr(theirs, name) for name in names}
         ours = Optimizer(
-            "adam", network.n_params, dtype, learning_rate=theirs.learning_rate_init, **settings
+            "adam",
+            network.n_params,
+            dtype,
+            learning_rate=theirs.learning_rate_init,
+            **settings,
         )
         ours.state[[POWER_1, POWER_2]] = theirs.beta_1**theirs.t, theirs.beta_2**theirs.t
         moments = [theirs.ms, theirs.vs]
     else:
         ours = Optimizer(
-            "sgd", network.n_params, dtype, learning_rate=theirs.learning_rate,
+            "sgd", network.n_params, dtype, learning_rate=theirs.learning_rate_init,
             momentum=theirs.momentum, nesterovs_momentum=theirs.nesterov,
+            schedule=theirs.lr_schedule, power_t=theirs.power_t,
         )  # fmt: skip
+        ours.learning_rate = theirs.learning_rate
         moments = [theirs.velocities]
     for slot, values in zip(ours.slots, moments, strict=True):
         for view, value in zip(network.layerwise(slot), values, strict=True):

@@ -45,6 +45,17 @@ def schedule_of(learning_rate, solver):
     return "constant" if solver == "adam" and learning_rate in EPOCH_SCHEDULES else learning_rate
 
 
+def schedule_to_go_on_with(learning_rate, solver, optimizer):
+    """The kind, initial rate and exponent of the schedule that an optimizer follows.
+
+    As in scikit-learn, a schedule of scikit-learn's belongs to the optimizer that began with it.
+    """
+    kind = schedule_of(learning_rate, solver)
+    if kind in EPOCH_SCHEDULES and optimizer.schedule is not None:
+        kind = optimizer.schedule
+    return kind, optimizer.initial_rate, optimizer.power_t
+
+
 def has_planned_end(kind):
     """Whether a schedule is made for all epochs, so that to come to the last is no failure."""
     return callable(kind) or kind in STEP_SCHEDULES

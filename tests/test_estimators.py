@@ -16,7 +16,6 @@ from common import (
     OWN_OF_EACH,
     PEER_PROBLEMS,
     PEER_WEIGHTED,
-    PROBLEMS,
     SCIKIT_LEARN,
     assert_same_model,
     estimator_for,
@@ -176,7 +175,7 @@ def test_log_probabilities_are_those_of_probabilities(problem, dtype):
 # ---- early stopping --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("problem", ["regression", "poisson", "multioutput"])
 @pytest.mark.parametrize(
     ("scores", "restored"),
     [([0, np.nan, np.nan], 1), ([np.nan, 0, np.nan], 2), ([np.nan] * 3, 0)],
@@ -203,6 +202,27 @@ def test_nan_scores_leave_defined_weights(scores, restored, problem, monkeypatch
     assert_array_equal(fitted, [initial, *snapshots][restored])
     assert (model.best_validation_score_ == -np.inf) == (restored == 0)
     assert len(backend.rows) == 6
+
+
+@pytest.mark.parametrize("problem", ["binary", "multiclass"])
+@pytest.mark.parametrize("scale", [1e130, 1e200])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_outputs_that_are_not_numbers_have_labels(solver, scale, problem):
+    """So early stopping chooses among their scores, as scikit-learn's does, or fails as it does."""
+    X, y = make_problem(problem)
+    params = dict(solver=solver, learning_rate_init=1e150, early_stopping=True, random_state=0)
+    model = MLPClassifier(3, **params)
+    theirs = sklearn.neural_network.MLPClassifier(3, **params)
+    with np.errstate(all="ignore"):
+        try:
+            theirs.fit(X * scale, y)
+        except ValueError as error:
+            with pytest.raises(ValueError, match=str(error)):
+                model.fit(X * scale, y)
+        else:
+            model.fit(X * scale, y)
+            assert model.best_validation_score_ == theirs.best_validation_score_
+            assert_allclose(model.coefs_[0], theirs.coefs_[0])
 
 
 def test_divergence_with_early_stopping_warns():

@@ -4,7 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning
 
 from common import assert_same_model, fitted_attributes, make_problem
@@ -169,7 +170,7 @@ def test_an_average_begins_anew_from_the_best():
     assert abs(model.coefs_[0] - best).max() < 0.1 * abs(best - last).max()
 
 
-@pytest.mark.parametrize("change", [dict(solver="sgd"), dict(dtype="float32")])
+@pytest.mark.parametrize("change", [dict(solver="rmsprop"), dict(dtype="float32")])
 def test_training_goes_on_from_the_last_weights_under_another_solver(change):
     X, y, held_out = split("binary")
     model = MLPClassifier(**SMALL, learning_rate_init=0.05)
@@ -272,3 +273,57 @@ def test_class_weights_leave_none_to_train_on():
     model.set_params(class_weight={0: 1.0, 1: 0.0, 2: 0.0}, random_state=3)
     with pytest.raises(ValueError, match="with weight are among those set aside"):
         model.fit(X, y)
+
+
+OPTIMIZERS = {
+    "adam": dict(solver="adam"),
+    "constant": dict(solver="sgd"),
+    "invscaling": dict(solver="sgd", learning_rate="invscaling"),
+    "adaptive": dict(solver="sgd", learning_rate="adaptive"),
+}
+CHANGES = [
+    dict(solver="adam"), dict(solver="sgd"), dict(learning_rate="constant"),
+    dict(learning_rate="invscaling"), dict(learning_rate="adaptive"), dict(power_t=0.9),
+    dict(learning_rate_init=0.01), dict(momentum=0.5), dict(nesterovs_momentum=False),
+    dict(beta_1=0.5), dict(beta_2=0.9), dict(epsilon=0.01), dict(alpha=1.0), dict(batch_size=50),
+    dict(shuffle=False), dict(tol=0.1), dict(n_iter_no_change=2),
+    dict(solver="sgd", learning_rate="invscaling", nesterovs_momentum=False, momentum=0.3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: "-".join(change))
+@pytest.mark.parametrize("first", OPTIMIZERS)
+def test_partial_fit_goes_on_with_its_optimizer_as_in_scikit_learn(first, change):
+    """Whatever has become of the parameters that it was made by: also with another solver."""
+    X, y, _ = split("binary")
+    ours = MLPClassifier(**SMALL, **OPTIMIZERS[first])
+    theirs = neural_network.MLPClassifier(**SMALL, **OPTIMIZERS[first])
+    for model in (ours, theirs):
+        for _ in range(2):
+            model.partial_fit(X, y, classes=[0, 1])
+        model.set_params(**change)
+        for _ in range(3):
+            model.partial_fit(X, y)
+    assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-9)
+    assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+    for name in vars(theirs._optimizer).keys() - {"ms", "vs", "velocities"}:
+        value = getattr(ours._optimizer, name)
+        assert value == pytest.approx(getattr(theirs._optimizer, name)), name
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_an_optimizer_outlives_lbfgs_as_in_scikit_learn(solver):
+    X, y, _ = split("regression")
+    ours = MLPRegressor(**SMALL, solver=solver, max_iter=3)
+    theirs = neural_network.MLPRegressor(**SMALL, solver=solver, max_iter=3)
+    for model in (ours, theirs):
+        model.fit(X, y).set_params(solver="lbfgs").fit(X, y)
+        model.set_params(solver=solver).partial_fit(X, y)
+    assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-6)
+
+
+def test_another_solver_that_has_no_effect_is_told_of():
+    X, y, _ = split("binary")
+    model = MLPClassifier(**SMALL).partial_fit(X, y, classes=[0, 1])
+    with pytest.warns(AdviceWarning, match="solver='sgd' has no effect: .* it has, 'adam'"):
+        model.set_params(solver="sgd").partial_fit(X, y)

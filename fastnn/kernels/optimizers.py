@@ -230,6 +230,8 @@ OPTIMIZERS = {
     )
 }  # fmt: skip
 SOLVERS = tuple(name for name in OPTIMIZERS if name != "nesterov")
+# The rules of scikit-learn's solvers.
+SCIKIT_LEARN_RULES = ("sgd", "nesterov", "adam")
 
 
 class Optimizer:
@@ -249,9 +251,15 @@ class Optimizer:
         The decay of a decoupled rule.
     weight_average : float or None
         The decay of an exponential moving average of the parameters.
+    schedule : str or None
+        The schedule that lowers the rate from epoch to epoch, where it is one of scikit-learn's.
+    power_t : float
+        Its exponent.
 
     Attributes
     ----------
+    initial_rate : float
+        The rate that the schedule begins with.
     slots : ndarray of shape (n_slots, n_params)
     state : ndarray of shape (16,), float64
         The scalar state.
@@ -275,11 +283,14 @@ class Optimizer:
         epsilon=1e-8,
         alpha=0.0,
         weight_average=None,
+        schedule="constant",
+        power_t=0.5,
     ):
         self.rule_name = "nesterov" if solver == "sgd" and nesterovs_momentum else solver
         self.nesterovs_momentum = nesterovs_momentum
         self.state = np.zeros(N_STATE)
-        self.learning_rate = learning_rate
+        self.learning_rate = self.initial_rate = float(learning_rate)
+        self.schedule, self.power_t = schedule, float(power_t)
         self.state[[MOMENTUM, BETA_1, BETA_2, EPSILON]] = momentum, beta_1, beta_2, epsilon
         self.state[DECAY] = alpha
         self.state[[POWER_1, POWER_2, MOMENTUM_POWER, MOMENTUM_PRODUCT]] = 1.0
@@ -305,6 +316,11 @@ class Optimizer:
     def rule(self):
         """The registry's entry."""
         return OPTIMIZERS[self.rule_name]
+
+    @property
+    def solver(self):
+        """The solver that it belongs to."""
+        return "sgd" if self.rule_name == "nesterov" else self.rule_name
 
     @property
     def has_averaged(self):
