@@ -85,12 +85,16 @@ class BaseMultilayerPerceptron(
         worker = self._as_of_now()
         before = vars(worker).copy()
         with stats.recorded(self, given.X, incremental):
-            worker._train(given, classes, incremental, started, callbacks)
+            warn = worker._train(given, classes, incremental, started, callbacks)
             with self._taken_over(worker, before):
                 callbacks.end()
+        # A filter may make an error of a warning; the model is trained all the same.
+        warn()
         return self
 
     def _train(self, given, classes, incremental, started, callbacks):
+        """Train this estimator; returns a function that warns of how that ended."""
+        self._check_own_names()
         hidden_units = check_hidden_layer_sizes(self.hidden_layer_sizes)
         check_batch_norm(self)
         fresh = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
@@ -117,7 +121,7 @@ class BaseMultilayerPerceptron(
         else:
             network, params, last = self._continue(data, hidden_units, given, incremental)
         if incremental and self._has_ended():
-            return
+            return self._advise_ended
         check_representable(data.X, params.dtype, "X")
         check_representable(data.y, params.dtype, "y")
         rows, validation = self._held_out(
@@ -138,11 +142,12 @@ class BaseMultilayerPerceptron(
         self._has_stopped = False
         if self.solver == "lbfgs":
             start = params if last is None else last
-            params, last = self._fit_lbfgs(network, start, data, rows, watch)
+            params, last, warn = self._fit_lbfgs(network, start, data, rows, watch)
         else:
-            last = self._fit_stochastic(network, params, last, data, rows, watch, incremental)
+            last, warn = self._fit_stochastic(network, params, last, data, rows, watch, incremental)
         self._adopt(network, params, last if given.has_validation else None)
         self._extend_curves(watch)
+        return warn
 
     def _adopt(self, network, params, last):
         """Take a trained network; a warm start with an X_val goes on from ``last``, if given."""
@@ -161,13 +166,13 @@ class BaseMultilayerPerceptron(
 
     def _has_ended(self):
         """Whether early stopping has ended the training that partial_fit is to go on with."""
-        ended = self.early_stopping and getattr(self, "_has_stopped", False)
-        if ended:
-            notices.advise(
-                f"Early stopping has ended this training ({self.stop_reason_}) and partial_fit "
-                "changes nothing. To go on, set early_stopping=False; for a new model, call fit."
-            )
-        return ended
+        return self.early_stopping and getattr(self, "_has_stopped", False)
+
+    def _advise_ended(self):
+        notices.advise(
+            f"Early stopping has ended this training ({self.stop_reason_}) and partial_fit "
+            "changes nothing. To go on, set early_stopping=False; for a new model, call fit."
+        )
 
     def _begin(self, data, hidden_units):
         """Forget an earlier fit; draw initial parameters."""
@@ -181,6 +186,7 @@ class BaseMultilayerPerceptron(
         targets = self._indicator(data.y) if is_overridden(self, "_initialize") else data.y
         self._initialize(targets, layer_units, dtype)
         network, params = self._fitted_network()
+        _check_link(network)
         if network.layer_units[:: len(network.layers)] != layer_units[:: len(layer_units) - 1]:
             raise ValueError(
                 f"_initialize of {type(self).__name__} has made a network of "
@@ -200,12 +206,7 @@ class BaseMultilayerPerceptron(
         The last is None where training goes on from the network's.
         """
         fitted, params = self._fitted_network()
-        if fitted.link is not None:
-            raise ValueError(
-                f"out_activation_={fitted.link!r} was set by hand, but the loss of this network "
-                f"needs {LOSSES[fitted.loss].out_activation!r}. Set it to that, or call fit for a "
-                "new network."
-            )
+        _check_link(fitted)
         last = self._last_params(params, given, incremental)
         layer_units = (data.X.shape[1], *hidden_units, self._n_outputs(data.y))
         for n_given, of_model, what in (
@@ -309,7 +310,10 @@ class BaseMultilayerPerceptron(
     # ---- the solvers ---------------------------------------------------------------
 
     def _fit_lbfgs(self, network, params, data, rows, watch):
-        """The trained parameters, and the last if these are others; set the fit's attributes."""
+        """The trained parameters, the last if these are others, and what `_train` returns.
+
+        Sets the fit's attributes.
+        """
         backend = self._backend()
         everything = len(rows) == data.X.shape[0]
         fit = LBFGSFit(
@@ -329,14 +333,17 @@ class BaseMultilayerPerceptron(
         )
         result = fit.run()
         self._set_progress(watch)
-        self._advise_undefined(watch, result.outcome)
         if np.isfinite(result.loss) or result.outcome == "failed":
-            self.loss_ = result.loss
-        if result.outcome == "failed":
-            self._warn_lbfgs(result)
-        else:
-            self._warn_outcome(result.outcome)
-        return result.params, result.last
+            self.loss_ = np.float64(result.loss)
+
+        def warn():
+            self._advise_undefined(watch, result.outcome)
+            if result.outcome == "failed":
+                self._warn_lbfgs(result)
+            else:
+                self._warn_outcome(result.outcome)
+
+        return result.params, result.last, warn
 
     def _fit_stochastic(self, network, params, last, data, rows, watch, incremental):
         """Train ``params`` in place, on from the ``last`` ones; set the fit's attributes.
@@ -345,6 +352,8 @@ class BaseMultilayerPerceptron(
         -------
         last : ndarray of shape (n_params,) or None
             What training came to, if that is not the result.
+        warn : callable
+            What `_train` returns.
         """
         backend = self._backend()
         optimizer = self._optimizer_for(params, incremental)
@@ -373,19 +382,24 @@ class BaseMultilayerPerceptron(
             watch=watch,
             shuffle=self.shuffle,
         )
+        # Where it is seen by what is called between epochs.
+        self._optimizer_state = optimizer
         outcome = run.run(self._random_state, goes_on=incremental)
-        # What diverged is no state to go on from.
-        self._optimizer_state = None if outcome == "diverged" else optimizer
+        if outcome == "diverged":
+            # What diverged is no state to go on from.
+            self._optimizer_state = None
         self._set_progress(watch)
-        self._advise_undefined(watch, outcome)
         self._has_stopped = incremental and self.early_stopping and outcome == "converged"
-        if incremental and outcome == "max_iter":
-            # One epoch, as asked for.
+        is_as_asked_for = incremental and outcome == "max_iter"
+        if is_as_asked_for:
             self.stop_reason_ = None
-        elif outcome != "diverged" or np.isfinite(params).all():
-            # Weights that are not finite are an error.
-            self._warn_outcome(outcome)
-        return run.last
+
+        def warn():
+            self._advise_undefined(watch, outcome)
+            if not is_as_asked_for:
+                self._warn_outcome(outcome)
+
+        return run.last, warn
 
     def _regularization(self, X, n_hidden):
         """What training does against overfitting."""
@@ -453,3 +467,13 @@ class BaseMultilayerPerceptron(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _check_link(network):
+    """Raise ValueError if a network is to be trained whose output is not that of its loss."""
+    if network.link is not None:
+        raise ValueError(
+            f"out_activation_={network.link!r} was set by hand, but the loss of this network "
+            f"needs {LOSSES[network.loss].out_activation!r}. Set it to that, or call fit for a "
+            "new network."
+        )

@@ -177,7 +177,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):
         # Every parameter becomes the attribute of its name, nothing else happens here.
         parameters = dict(locals())
         del parameters["self"]
-        vars(self).update(parameters)
+        for name, value in parameters.items():
+            setattr(self, name, value)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

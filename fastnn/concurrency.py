@@ -3,6 +3,11 @@
 import contextlib
 
 
+def _is_fitted(name):
+    """Whether an attribute is one of a fit's by its name, and no parameter nor the user's own."""
+    return name.startswith("_") or name.endswith("_")
+
+
 class AtOnceMixin:
     """Estimators whose attributes change all at once, at the end of a fit that succeeds.
 
@@ -20,19 +25,20 @@ class AtOnceMixin:
     def _take_over(self, worker, before):
         """Take over the attributes of a copy that was made when they were those of ``before``.
 
-        Parameters that have been set meanwhile stay, and so do attributes that are new and not
-        those of another fit.
+        What has been set meanwhile stays, but for the fitted attributes of another fit.
         """
-        after = vars(worker)
-        parameters = set(self._get_param_names())
+        after, now = vars(worker), vars(self)
         attributes = {
             name: value
-            for name, value in vars(self).items()
+            for name, value in now.items()
             if name not in before and not name.endswith("_")
         }
+        nothing = object()
         for name, value in after.items():
-            is_set_meanwhile = name in parameters and value is before.get(name)
-            attributes[name] = vars(self).get(name, value) if is_set_meanwhile else value
+            if _is_fitted(name) or value is not before.get(name, nothing):
+                attributes[name] = value
+            elif name in now:
+                attributes[name] = now[name]
         object.__setattr__(self, "__dict__", attributes)
 
     @contextlib.contextmanager

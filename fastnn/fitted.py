@@ -1,8 +1,10 @@
 """The fitted network of an estimator: its attributes, its pickles, and predictions by it."""
 
 from dataclasses import replace
+from functools import wraps
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import _version, backends, config
@@ -17,6 +19,21 @@ from fastnn.trained import EXTRA_ATTRIBUTES, TrainedNetwork
 from fastnn.validation import check_prediction_data, check_representable, kernel_ready
 
 
+def _completed(set_state):
+    """A subclass's ``__setstate__`` that may have put a pickle's state in place as it is."""
+
+    @wraps(set_state)
+    def __setstate__(self, state):
+        set_state(self, state)
+        attributes = vars(self)
+        if isinstance(attributes.get("_trained"), dict):
+            state = attributes.copy()
+            attributes.clear()
+            FittedNetworkMixin.__setstate__(self, state)
+
+    return __setstate__
+
+
 class FittedNetworkMixin(AtOnceMixin):
     """The methods by which an estimator has and uses its network; base.py trains it.
 
@@ -24,6 +41,11 @@ class FittedNetworkMixin(AtOnceMixin):
     Where a user has changed these, they count: the network is then put together from them anew for
     every use, so that later changes to them count, too.
     """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__setstate__" in vars(cls):
+            cls.__setstate__ = _completed(cls.__setstate__)
 
     # ---- the network and its attributes --------------------------------------------
 
@@ -44,7 +66,9 @@ class FittedNetworkMixin(AtOnceMixin):
         self._set_trained(TrainedNetwork(network, params, precision_is_given))
 
     def _set_trained(self, trained):
-        vars(self).update(trained.hand_out(), _trained=trained)
+        # A subclass may have a property in the place of an attribute.
+        for name, value in (trained.hand_out() | {"_trained": trained}).items():
+            setattr(self, name, value)
 
     def _fitted_network(self):
         """The network and its flat parameters, as the public attributes say."""
@@ -131,9 +155,11 @@ class FittedNetworkMixin(AtOnceMixin):
         config.unpack(state.pop("_config", None))
         trained = state.pop("_trained", None)
         if trained is not None:
-            trained = TrainedNetwork.from_state(trained)
+            # Pickles of a subclass may have the attributes as they are.
+            if isinstance(trained, dict):
+                trained = TrainedNetwork.from_state(trained)
             shape = (trained.network.n_params,)
-            if state.get("_optimizer_state") is not None:
+            if isinstance(state.get("_optimizer_state"), dict):
                 state["_optimizer_state"] = optimizer_from(state["_optimizer_state"], *shape)
             if state.get("_came_to") is not None:
                 last, digest = state["_came_to"]
@@ -187,7 +213,7 @@ def _same_activation(activation, network):
 
 def _checked_layers(coefs, intercepts):
     """Weights (n_in, n_out) and biases (n_out,) of each layer, from what a user set."""
-    coefs = [np.asarray(coef) for coef in coefs]
+    coefs = [coef.toarray() if sparse.issparse(coef) else np.asarray(coef) for coef in coefs]
     given = [np.asarray(intercept) for intercept in intercepts]
     try:
         if not len(coefs) == len(given) > 0:

@@ -38,7 +38,8 @@ class HistoryMixin:
         n_before = len(getattr(self, "loss_curve_", ()))
         is_split_off = validation is not None and validation.is_split_off
         criterion = criterion_of(self, validation)
-        goes_on = getattr(self, "_criterion", None) == criterion
+        # Marks without a criterion are those that a user has set.
+        goes_on = getattr(self, "_criterion", criterion) == criterion
         progress = Progress(
             t=getattr(self, "t_", 0),
             # A schedule counts the calls of partial_fit, but begins anew with each fit.
@@ -104,8 +105,11 @@ class HistoryMixin:
             curves["learning_rate_curve_"] = progress.rates
         if watch.evaluate is not None or self.validation_scores_ is not None:
             no_values = [np.nan] * len(progress.losses)
-            curves["validation_scores_"] = progress.scores or no_values
-            curves["validation_loss_curve_"] = progress.validation_losses or no_values
+            validated = watch.evaluate is not None
+            curves["validation_scores_"] = progress.scores if validated else no_values
+            curves["validation_loss_curve_"] = (
+                progress.validation_losses if validated else no_values
+            )
         for name, values in curves.items():
             before = list(getattr(self, name, None) or ())
             # Epochs without a validation set, or without a rate, have no value.

@@ -83,10 +83,11 @@ class ValidationSet:
         # Made when it is first needed, as it may compile.
         self.evaluation = None
         self.scorer = None
-        if callable(self.model.scoring) or self.model.scoring not in (None, "loss"):
+        self.is_own_scorer = self.model.scoring is None and self.model._scores_itself
+        if self.is_own_scorer:
+            self.scorer = _score_of
+        elif callable(self.model.scoring) or self.model.scoring not in (None, "loss"):
             self.scorer = check_scoring(self.model, self.model.scoring)
-        elif self.model.scoring is None and self.model._scores_itself:
-            self.scorer = type(self.model)._score
         if self.scorer is not None:
             # A copy of the rows only where the user's scorer is to see them.
             self.X = self.data.X if self.rows is None else self.data.X[self.rows]
@@ -139,7 +140,9 @@ class ValidationSet:
             return -loss
         if self.scorer is not None:
             weight = {} if self.score_weight is None else {"sample_weight": self.score_weight}
-            model = self.snapshot(params, named=False)
+            model = self.snapshot(params, named=self.is_own_scorer)
+            if self.is_own_scorer:
+                return self._score_by_subclass(model, weight)
             try:
                 return float(self.scorer(model, self.X, self.labels, **weight))
             except (AttributeError, TypeError, ValueError) as error:
@@ -150,6 +153,19 @@ class ValidationSet:
                 ) from error
         with np.errstate(over="ignore"):
             return self.model._score_outputs(self.y, outputs, self.score_weight)
+
+    def _score_by_subclass(self, model, weight):
+        """The score by a user's ``_score``, which may note something in attributes."""
+        before = vars(model).copy()
+        score = float(self.scorer(model, self.X, self.labels, **weight))
+        for name, value in vars(model).items():
+            if value is not before.get(name):
+                setattr(self.model, name, value)
+        return score
+
+
+def _score_of(model, X, y, **weight):
+    return model._score(X, y, **weight)
 
 
 def criterion_of(model, validation):

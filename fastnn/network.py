@@ -8,13 +8,14 @@ scikit-learn pack theirs.
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from operator import index
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnn.initializers import INITIALIZERS
 from fastnn.kernels.activations import ACTIVATIONS
-from fastnn.kernels.losses import LOSSES
+from fastnn.kernels.losses import LINKS, LOSSES
 
 
 @dataclass(frozen=True)
@@ -106,18 +107,25 @@ class Network:
         ValueError
             If they do not describe a network.
         """
-        names = values["activation"]
-        network = cls(
-            tuple(int(n_units) for n_units in values["layer_units"]),
-            names if isinstance(names, str) else tuple(map(str, names)),
-            str(values["loss"]),
-            float(values["loss_parameter"]),
-            bool(values["batch_norm"]),
-            values["link"],
-        )
-        n_hidden = len(network.layer_units) - 2
-        if n_hidden < 0 or min(network.layer_units) < 1 or len(network.activations) != n_hidden:
-            raise ValueError(f"The state of this estimator describes no network: {values!r}.")
+        try:
+            names = values["activation"]
+            network = cls(
+                tuple(map(index, values["layer_units"])),
+                names if isinstance(names, str) else tuple(map(str, names)),
+                str(values["loss"]),
+                float(values["loss_parameter"]),
+                bool(values["batch_norm"]),
+                values["link"],
+            )
+            n_hidden = len(network.layer_units) - 2
+            if n_hidden < 0 or min(network.layer_units) < 1 or len(network.activations) != n_hidden:
+                raise ValueError
+            if network.link not in (None, "softmax", *LINKS):
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(
+                f"The state of this estimator describes no network: {values!r}."
+            ) from None
         return network
 
     @property

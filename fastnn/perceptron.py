@@ -319,13 +319,17 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
         worker = self._as_of_now()
         before = vars(worker).copy()
         with stats.recorded(self, X, incremental):
-            worker._train(X, y, coef_init, intercept_init, incremental=incremental, **how)
+            outcome = worker._train(X, y, coef_init, intercept_init, incremental=incremental, **how)
             self._take_over(worker, before)
+        # A filter may make an error of a warning; the model is trained all the same.
+        if not (incremental and outcome == "max_iter"):
+            self._warn_outcome(outcome)
         return self
 
     def _train(
         self, X, y, coef_init, intercept_init, classes=None, sample_weight=None, incremental=False
     ):
+        """Train this estimator; returns how that ended."""
         fresh = not hasattr(self, "coef_") or not (self.warm_start or incremental)
         X, y = validate_data(
             self,
@@ -362,8 +366,7 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
         self.n_iter_ = len(errors)
         self.error_curve_ = [*([] if fresh else self.error_curve_), *errors]
         self.t_ = (0 if fresh else self.t_) + len(errors) * X.shape[0]
-        if not (incremental and outcome == "max_iter"):
-            self._warn_outcome(outcome)
+        return outcome
 
     def _run_epochs(self, learner, max_epochs):
         """Train until no error is left.

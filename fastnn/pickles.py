@@ -1,12 +1,18 @@
 """Checks of what is loaded from a pickle, before compiled code reads it, and of its version."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn import exceptions
 
 from fastnn import _version, notices
 from fastnn.kernels.optimizers import N_STATE, OPTIMIZERS, Optimizer
+from fastnn.schedules import EPOCH_SCHEDULES
 
 FLOATS = ("float32", "float64")
+OPTIMIZER_ATTRIBUTES = frozenset(
+    vars(Optimizer("adam", n_params=0, dtype=np.float64, learning_rate=0.0))
+)
 # Arrays of an optimizer that are None or of the parameters' shape.
 LIKE_PARAMS = ("average", "raw")
 
@@ -38,15 +44,43 @@ def checked_array(name, array, shape, dtypes):
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
+def checked_number(name, value):
+    """A number from a pickle, a float; ValueError if it is none."""
+    if not isinstance(value, Real):
+        raise ValueError(
+            f"The state of this estimator is not valid: {name} must be a number, got {value!r}. "
+            "The file is damaged or was changed."
+        )
+    return float(value)
+
+
+def check_names(what, values, names):
+    """Raise ValueError if a dict from a pickle has not exactly these names."""
+    if not isinstance(values, dict) or set(values) != set(names):
+        given = sorted(values) if isinstance(values, dict) else repr(type(values))
+        raise ValueError(
+            f"The state of this estimator is not valid: {what} must have {sorted(names)}, got "
+            f"{given}. The file is damaged or was changed."
+        )
+
+
 def optimizer_from(values, n_params):
     """The `Optimizer` whose attributes these are, checked; see `TrainedNetwork.from_state`."""
+    check_names("the optimizer", values, OPTIMIZER_ATTRIBUTES)
     rule = OPTIMIZERS.get(values["rule_name"])
     if rule is None:
         raise ValueError(
             "The state of this estimator is not valid: there is no optimizer "
             f"{values['rule_name']!r}."
         )
+    if values["schedule"] not in (None, *EPOCH_SCHEDULES):
+        raise ValueError(
+            "The state of this estimator is not valid: there is no schedule "
+            f"{values['schedule']!r}."
+        )
     values = dict(values)
+    for name in ("initial_rate", "power_t"):
+        values[name] = checked_number(f"the optimizer's {name}", values[name])
     values["slots"] = checked_array(
         "the optimizer's slots", values["slots"], (rule.n_slots, n_params), FLOATS
     )
@@ -102,8 +136,11 @@ with fastnn 0.1.0.
 
 
 def warn_of_another_version(name, version):
-    """Warn, as scikit-learn does, where a pickle was made by another version than this one."""
-    if version != _version.__version__:
+    """Warn, as scikit-learn does, where a pickle was made by another version than this one.
+
+    The pickles of a subclass may not say by which, which is None then.
+    """
+    if version not in (None, _version.__version__):
         message = InconsistentVersionWarning(
             estimator_name=name,
             current_version=_version.__version__,

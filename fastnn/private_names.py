@@ -44,6 +44,15 @@ def _definer(cls, name):
     return next((base for base in cls.__mro__ if name in vars(base)), None)
 
 
+def _never_called(cls, name):
+    return TypeError(
+        f"{cls.__name__} overrides {name}, which fastnn's compiled training never calls. Derive "
+        "the class from scikit-learn's, of sklearn.neural_network._multilayer_perceptron, to "
+        "train by it; or use what fastnn has for the purpose: register_activation, "
+        "register_loss, scoring, X_val, learning_rate, dropout, callbacks."
+    )
+
+
 class PrivateNamesMixin:
     """The private methods and attributes of scikit-learn's multi-layer perceptrons."""
 
@@ -52,13 +61,13 @@ class PrivateNamesMixin:
         for name in NEVER_CALLED:
             definer = _definer(cls, name)
             if definer is not None and definer.__module__.split(".")[0] != __package__:
-                raise TypeError(
-                    f"{cls.__name__} overrides {name}, which fastnn's compiled training never "
-                    "calls. Derive the class from scikit-learn's, of "
-                    "sklearn.neural_network._multilayer_perceptron, to train by it; or use what "
-                    "fastnn has for the purpose: register_activation, register_loss, scoring, "
-                    "X_val, learning_rate, dropout, callbacks."
-                )
+                raise _never_called(cls, name)
+
+    def _check_own_names(self):
+        """Raise TypeError if a method is set on the instance that training never calls."""
+        for name in NEVER_CALLED:
+            if name in vars(self):
+                raise _never_called(type(self), name)
 
     # ---- initial weights -----------------------------------------------------------
 
@@ -179,8 +188,8 @@ class PrivateNamesMixin:
         """The optimizer that ``partial_fit`` goes on with, under scikit-learn's names."""
         optimizer = vars(self).get("_optimizer_state")
         if optimizer is None:
-            raise AttributeError(f"{type(self).__name__!r} has no attribute '_optimizer'")
-        return OptimizerView(optimizer, self._fitted_network()[0])
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute '_optimizer'")
+        return OptimizerView(self)
 
     @_optimizer.setter
     def _optimizer(self, optimizer):
@@ -210,16 +219,22 @@ def _scalar(place, text, *rules):
 
 
 class OptimizerView:
-    """An `Optimizer` under the names of scikit-learn's, to read and to write.
+    """An estimator's `Optimizer` under the names of scikit-learn's, to read and to write.
+
+    As there, one that a program keeps remains that of the estimator while ``partial_fit`` goes on.
 
     Parameters
     ----------
-    optimizer : Optimizer
-    network : Network
+    model : estimator
     """
 
-    def __init__(self, optimizer, network):
-        self.optimizer, self.network = optimizer, network
+    def __init__(self, model):
+        self.model = model
+
+    @property
+    def optimizer(self):
+        """The `Optimizer` that the estimator has now."""
+        return self.model._optimizer_state
 
     beta_1 = _scalar(BETA_1, "Adam's decay of the first moments.", "adam")
     beta_2 = _scalar(BETA_2, "Adam's decay of the second moments.", "adam")
@@ -235,7 +250,8 @@ class OptimizerView:
 
     def _slot(self, place, *rules):
         self.check_rule(rules)
-        return self.network.layerwise(self.optimizer.slots[place])
+        network, _ = self.model._fitted_network()
+        return network.layerwise(self.optimizer.slots[place])
 
     def _set_slot(self, views, values):
         for view, value in zip(views, values, strict=True):

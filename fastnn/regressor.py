@@ -132,7 +132,8 @@ default='squared_error'
         # Every parameter becomes the attribute of its name, nothing else happens here.
         parameters = dict(locals())
         del parameters["self"]
-        vars(self).update(parameters)
+        for name, value in parameters.items():
+            setattr(self, name, value)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

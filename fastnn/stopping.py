@@ -210,6 +210,8 @@ class Watch:
     def end_epoch(self, loss, params, rate=None, n_samples=0):
         """Record an epoch: its training loss, and how its parameters do in validation."""
         progress = self.progress
+        # As in scikit-learn, a loss is a NumPy scalar, with the methods of one.
+        loss = np.float64(loss)
         progress.losses.append(loss)
         progress.rates.append(rate)
         progress.epoch += 1

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn.kernels.losses import LOSSES
 from fastnn.network import Network
-from fastnn.pickles import FLOATS, checked_array
+from fastnn.pickles import FLOATS, check_names, checked_array
 
 # Fitted attributes that are lists with one view of the flat vector, or None, for each layer.
 NORM_ATTRIBUTES = (
@@ -112,6 +112,9 @@ class TrainedNetwork:
 
     # ---- pickles -------------------------------------------------------------------
 
+    def __reduce__(self):
+        return TrainedNetwork.from_state, (self.to_state(),)
+
     def to_state(self):
         """The object as a dict of plain types and one array."""
         return {
@@ -130,6 +133,8 @@ class TrainedNetwork:
         ValueError
             If the parameters are not those of the network.
         """
+        names = ("network", "out_activation", "params", "precision_is_given")
+        check_names("the network", state, names)
         network = Network.from_plain(state["network"])
         if network.loss not in LOSSES:
             # It was registered where the model was made, and may still be here.

@@ -149,6 +149,21 @@ def test_parameters_set_during_a_fit_stay():
     assert model.n_iter_ == 2
 
 
+def test_what_a_program_notes_during_a_fit_stays():
+    X, y = make_problem("binary")
+
+    def rate(progress):
+        model.progress, model.n_calls = progress, model.n_calls + 1
+        vars(model).pop("forgotten", None)
+        return 1.0
+
+    model = fastnn.MLPClassifier((4,), max_iter=2, random_state=0, learning_rate=rate)
+    model.progress, model.n_calls, model.forgotten = None, 0, True
+    model.fit(X, y)
+    assert model.progress is not None and model.n_calls > 0
+    assert not hasattr(model, "forgotten")
+
+
 def test_a_fit_changes_nothing_before_its_end():
     X, y = make_problem("binary")
     model = fastnn.MLPClassifier((4,), max_iter=2, random_state=0).fit(X, y)

@@ -8,6 +8,7 @@ import pytest
 import sklearn.neural_network
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 import fastnn
@@ -427,6 +428,49 @@ def test_signature_is_that_of_scikit_learn(Estimator):
             own = ["X_val", "y_val", "sample_weight_val"] if "fit" in name else []
             assert [p.name for p in ours[len(theirs) :]] == own
             assert all(p.kind is p.KEYWORD_ONLY for p in ours[len(theirs) :])
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_properties_in_the_place_of_attributes(Estimator):
+    """A search tunes the two numbers; what training makes goes through the other property."""
+
+    class Layered(Estimator):
+        def __init__(self, n_layers=2, n_units=3, max_iter=2, random_state=0):
+            self.n_layers, self.n_units = n_layers, n_units
+            super().__init__(max_iter=max_iter, random_state=random_state)
+
+        @property
+        def hidden_layer_sizes(self):
+            return (self.n_units,) * self.n_layers
+
+        @hidden_layer_sizes.setter
+        def hidden_layer_sizes(self, default):
+            """Nothing is taken from the base class."""
+
+        @property
+        def coefs_(self):
+            return self.weights
+
+        @coefs_.setter
+        def coefs_(self, coefs):
+            self.weights = coefs
+
+    X, y = make_problem("binary")
+    model = clone(Layered()).set_params(n_units=4).fit(X, y)
+    assert [w.shape for w in model.weights] == [(7, 4), (4, 4), (4, 1)]
+    expected = Estimator(hidden_layer_sizes=(4, 4), max_iter=2, random_state=0).fit(X, y)
+    assert_array_equal(model.predict(X), expected.predict(X))
+    model.partial_fit(X, y)
+    assert_array_equal(model.predict(X), expected.partial_fit(X, y).predict(X))
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_losses_have_the_type_of_scikit_learns(solver):
+    X, y = make_problem("regression")
+    model = fastnn.MLPRegressor(**SMALL, solver=solver).fit(X, y)
+    theirs = fit_twin(model, X, y)
+    losses = [model.loss_, model.best_loss_, *model.loss_curve_]
+    assert {type(loss) for loss in losses} == {type(theirs.loss_)} == {np.float64}
 
 
 @pytest.mark.parametrize("Estimator", ESTIMATORS)

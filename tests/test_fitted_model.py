@@ -1,5 +1,6 @@
 """A fitted model: what a failed fit leaves, its parameters as views, its pickles."""
 
+import contextlib
 import copy
 import pickle
 import warnings
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import sklearn.exceptions
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import LabelBinarizer
 
@@ -20,7 +22,8 @@ from common import (
     make_problem,
     predictions,
 )
-from fastnn import MLPClassifier, MLPRegressor, backends
+from fastnn import MLPClassifier, MLPRegressor, Perceptron, backends
+from fastnn.exceptions import AdviceWarning
 from fastnn.pickles import InconsistentVersionWarning
 from reference import Recorder, ReferenceBackend, use_backend
 
@@ -61,13 +64,39 @@ def test_failure_of_a_first_fit_leaves_nothing(how, monkeypatch):
     assert set(vars(model)) == set(model.get_params())
 
 
-def test_warning_as_error_leaves_a_model_as_it_was():
+@contextlib.contextmanager
+def raised_as_error(category):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", category)
+        with pytest.raises(category):
+            yield
+
+
+def test_advice_as_error_leaves_a_model_as_it_was():
     X, y = make_problem("binary")
-    model = MLPClassifier(**SMALL).fit(X, y)
-    with left_as_it_was(model, X, y), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(ConvergenceWarning):
-            model.fit(X[:30], y[:30])
+    model = MLPClassifier(**SMALL, shuffle=False).fit(X, y)
+    model.set_params(solver="lbfgs")
+    with left_as_it_was(model, X, y), raised_as_error(AdviceWarning):
+        model.fit(X[:30], y[:30])
+
+
+@pytest.mark.parametrize("Estimator", [MLPClassifier, Perceptron])
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_warning_of_the_end_as_error_leaves_the_trained_model(solver, Estimator):
+    X, y = make_problem("binary")
+    params = SMALL | {"solver": solver}
+    if Estimator is Perceptron:
+        params, y = {"max_iter": 2, "random_state": 0}, np.arange(len(y)) % 2
+    else:
+        params["max_iter"] = 2
+    model, other = Estimator(**params), Estimator(**params)
+    with raised_as_error(ConvergenceWarning):
+        model.fit(X, y)
+    with pytest.warns(ConvergenceWarning):
+        other.fit(X, y)
+    assert model.n_iter_ == 2
+    assert_array_equal(model.predict(X), other.predict(X))
+    assert set(vars(model)) == set(vars(other))
 
 
 # ---- a fit that is interrupted ---------------------------------------------------------
@@ -236,6 +265,43 @@ def test_loaded_training_goes_on_as_if_never_stored(problem):
         assert_same_model(loaded.partial_fit(X, y), model.partial_fit(X, y), X)
 
 
+class KeepsItsDict(MLPClassifier):
+    """A subclass that pickles as Python's documentation shows it."""
+
+    def __getstate__(self):
+        state = self.__dict__.copy()
+        state.pop("scratch", None)
+        return state
+
+
+class UpdatesItsDict(MLPRegressor):
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self.scratch = None
+
+
+@pytest.mark.parametrize("cls", [KeepsItsDict, UpdatesItsDict])
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_subclasses_that_pickle_in_their_own_way(cls, duplicate, batch_norm):
+    X, y = make_problem("binary" if cls is KeepsItsDict else "regression")
+    model = cls(**SMALL, batch_norm=batch_norm)
+    assert clone(duplicate(model)).get_params() == model.get_params()
+    model.fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = duplicate(model)
+    # Their state, not the loaded model, has or lacks what the two forget and add.
+    for one in (model, loaded):
+        one.scratch = None
+    assert_array_equal(loaded.predict(X), model.predict(X))
+    loaded.partial_fit(X, y)
+    model.partial_fit(X, y)
+    assert_array_equal(loaded.predict(X), model.predict(X))
+    loaded.coefs_[0][...] = 0
+    assert np.ptp(loaded.predict(X)) == 0
+
+
 def test_memory_mapped_model_trains_on(tmp_path):
     """joblib gives read-only arrays; they are not written to."""
     X, y = make_problem("regression", n_features=50)
@@ -312,6 +378,15 @@ ACTIVATION = ("_trained", "network", "activation")
         (("_optimizer_state", "average"), lambda a: np.zeros(3), "average must be an array"),
         (("_optimizer_state", "raw"), lambda a: np.zeros(3), "raw must be an array"),
         (("_optimizer_state", "rule_name"), lambda name: "magic", "no optimizer 'magic'"),
+        (("_optimizer_state", "schedule"), lambda name: print, "no schedule <built-in"),
+        (("_optimizer_state", "power_t"), str, "power_t must be a number, got '0.5'"),
+        (("_optimizer_state", "initial_rate"), lambda rate: None, "must be a number, got None"),
+        (("_optimizer_state",), lambda values: {**values, "more": 1}, "the optimizer must have"),
+        (("_optimizer_state",), lambda values: {}, r"the optimizer must have .* got \[\]"),
+        (("_trained",), lambda values: {"network": {}}, "the network must have"),
+        (("_trained", "network"), lambda values: {}, "describes no network"),
+        (("_trained", "network", "link"), lambda link: "magic", "describes no network"),
+        (UNITS, lambda units: (7, 6.5, 4, 1), "describes no network"),
     ],
 )
 def test_state_that_compiled_code_could_not_read_is_refused(place, change, message):

@@ -114,8 +114,7 @@ def assert_same_attributes(ours, theirs, rtol=1e-6):
         if isinstance(value, (str, np.ndarray)) or value is None:
             assert_array_equal(actual[name], value, err_msg=name)
         else:
-            # scikit-learn has np.float64, a float, where ours may be a float.
-            assert isinstance(actual[name], float if isinstance(value, float) else type(value))
+            assert isinstance(actual[name], type(value))
             assert_allclose(actual[name], value, rtol=rtol, err_msg=name)
 
 

@@ -4,6 +4,7 @@ import copy
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
@@ -91,6 +92,17 @@ def test_beginning_of_an_instance():
     )  # fmt: skip
     model.fit(X, y)
     assert_allclose(model.coefs_[0], 0.5, atol=1e-6)
+
+
+def test_beginning_with_another_output_activation_is_refused():
+    class Begun(fastnn.MLPRegressor):
+        def _initialize(self, y, layer_units, dtype):
+            super()._initialize(y, layer_units, dtype)
+            self.out_activation_ = "relu"
+
+    X, y = make_problem("regression")
+    with pytest.raises(ValueError, match="out_activation_='relu' was set by hand"):
+        Begun(**SMALL).fit(X, y)
 
 
 def test_beginning_of_another_shape_is_refused():
@@ -210,6 +222,50 @@ def test_overridden_scores_decide_early_stopping(problem, derive):
     assert_same_layers(ours, theirs)
 
 
+def with_notes(base):
+    class Noting(base):
+        def _score(self, X, y, sample_weight=None):
+            self.n_scores_ = getattr(self, "n_scores_", 0) + 1
+            self.names_ = list(self.feature_names_in_)
+            self.n_scores_before_ = len(self.validation_scores_)
+            self._optimizer.learning_rate_init *= 0.5
+            return super()._score(X, y, sample_weight)
+
+    return Noting
+
+
+@needs_sklearn("1.7")
+def test_an_overridden_score_sees_the_fit_and_leaves_notes():
+    X, y = make_problem("binary", n_samples=200)
+    X = pd.DataFrame(X).add_prefix("x")
+    params = SMALL | dict(early_stopping=True)
+    ours = with_notes(fastnn.MLPClassifier)(**params).fit(X, y)
+    theirs = with_notes(SCIKIT_LEARN[fastnn.MLPClassifier])(**params).fit(X, y)
+    for name in ("n_scores_", "names_", "n_scores_before_"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_a_score_of_an_instance_decides_early_stopping(Estimator):
+    X, y = make_problem("binary", n_samples=200)
+    scores = [0.5, 0.75, 0.25, 0.25, 0.25]
+    left = iter(scores)
+    model = Estimator(**SMALL, early_stopping=True)
+    model._score = lambda X, y, sample_weight=None: next(left)
+    model.fit(X, y)
+    assert model.validation_scores_ == scores
+    assert model.best_validation_score_ == 0.75
+
+
+def test_an_error_of_an_overridden_score_is_the_users():
+    X, y = make_problem("binary")
+    model = fastnn.MLPClassifier(**SMALL, early_stopping=True)
+    model._score = lambda X, y, sample_weight=None: int("no number")
+    with pytest.raises(ValueError, match=r"^invalid literal for int\(\) with base 10"):
+        model.fit(X, y)
+
+
 # ---- the optimizer -------------------------------------------------------------------------
 
 
@@ -268,6 +324,17 @@ def test_a_rate_set_for_sgd():
     assert_same_layers(ours, theirs)
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_an_optimizer_that_is_kept_steers_training_on(solver):
+    ours, theirs, X, y = pair("regression", solver=solver)
+    kept = [model._optimizer for model in (ours, theirs)]
+    for rate in (1e-2, 1e-3, 1e-4):
+        for model, optimizer in zip((ours, theirs), kept, strict=True):
+            optimizer.learning_rate_init = optimizer.learning_rate = rate
+            model.partial_fit(X, y)
+    assert_same_layers(ours, theirs)
+
+
 def test_an_optimizer_from_elsewhere():
     """Of another estimator of ours, a copy of one, or scikit-learn's."""
     ours, theirs, X, y = pair("multiclass")
@@ -305,6 +372,16 @@ def test_overriding_what_training_never_calls_is_an_error(Estimator, name):
         with pytest.raises(TypeError, match=f"Mine overrides {name}, which .* never calls"):
             type("Mine", bases, methods)
     assert type("Mine", (Estimator,), {"_begin_with": None})
+
+
+@pytest.mark.parametrize("name", set(NEVER_CALLED) - {"_fit", "_fit_lbfgs", "_fit_stochastic"})
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_setting_what_training_never_calls_on_an_instance_is_an_error(method, name):
+    X, y = make_problem("regression")
+    model = fastnn.MLPRegressor(**SMALL)
+    setattr(model, name, lambda *args: None)
+    with pytest.raises(TypeError, match=f"MLPRegressor overrides {name}, which .* never calls"):
+        getattr(model, method)(X, y)
 
 
 def test_the_names_exist():

@@ -216,6 +216,14 @@ def test_weights_of_other_shapes_and_types(problem, kind, dtype):
     assert_array_equal(ours._forward_pass_fast(X), said)
 
 
+@pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.coo_array])
+def test_sparse_weights(make):
+    ours, theirs, X, _ = pair("multiclass")
+    for model in (ours, theirs):
+        model.coefs_ = [make(np.where(np.abs(coef) > 0.3, coef, 0.0)) for coef in model.coefs_]
+    assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-9)
+
+
 def test_fewer_layers():
     """Predictions go through as many layers as ``n_layers_`` says."""
     ours, theirs, X, _ = pair("regression")
@@ -338,3 +346,30 @@ def test_a_put_together_estimator_is_pickled():
     model = put_together(fastnn.MLPClassifier, theirs, *NETWORK, "classes_")
     assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), theirs.predict(X))
     assert_same_model(copy.deepcopy(model), model, X)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_marks_that_are_set_count(early_stopping):
+    """A model that is put together from what was stored goes on as scikit-learn's does."""
+    X, y = make_problem("multiclass", n_samples=200)
+    params = SMALL | dict(early_stopping=early_stopping, max_iter=12, n_iter_no_change=5)
+    ours = estimator_for("multiclass", **params, warm_start=True)
+    theirs = SCIKIT_LEARN[type(ours)](**params, warm_start=True)
+    for model in (ours, theirs):
+        model.fit(X, y)
+        put_together = copy.deepcopy(model)
+        for name in [n for n in vars(model) if n.startswith("_") and n != "_label_binarizer"]:
+            vars(put_together).pop(name, None)
+        put_together._no_improvement_count = 2
+        if early_stopping:
+            put_together.best_validation_score_ = 2.0
+            # scikit-learn ends with these.
+            put_together._best_coefs, put_together._best_intercepts = (
+                model.coefs_,
+                model.intercepts_,
+            )
+        else:
+            put_together.best_loss_ = 0.0
+        put_together.set_params(learning_rate_init=1e-6).fit(X, y)
+        model.n_epochs = len(put_together.loss_curve_) - len(model.loss_curve_)
+    assert ours.n_epochs == theirs.n_epochs < 12
