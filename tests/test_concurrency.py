@@ -68,7 +68,7 @@ def assert_predicts_as_one_of(kinds, fit, predict, n_fits):
     assert any(np.array_equal(predict(), one) for one in expected)
 
 
-@pytest.mark.parametrize("dtype", ["auto", "float32"])
+@pytest.mark.parametrize("dtype", ["auto", pytest.param("float32", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
 def test_predictions_while_another_thread_fits(problem, dtype, frequent_switches):
     """The networks have other widths, activations and labels, and other kinds of them."""
