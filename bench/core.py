@@ -3,8 +3,8 @@
 import numpy as np
 
 from fastnn.backends import get_backend
-from fastnn.kernels.optimizers import Optimizer
 from fastnn.network import Data, Network, Regularization
+from fastnn.state import OptimizerState, TrainingState, WeightAverage
 
 
 def make_trainer(row, X, y, learning_rate=None, feature=None, n_jobs=1):
@@ -30,9 +30,11 @@ def make_trainer(row, X, y, learning_rate=None, feature=None, n_jobs=1):
     network = Network(layer_units, **network)
     params = network.initialize(np.random.RandomState(0), X.dtype)
     solver = optimizer.pop("solver")
-    optimizer = Optimizer(solver, network.n_params, X.dtype, **optimizer)
+    decay = optimizer.pop("weight_average", None)
+    average = None if decay is None else WeightAverage(network.n_params, X.dtype, decay)
+    optimizer = OptimizerState(solver, network.n_params, X.dtype, **optimizer)
     trainer = get_backend(n_jobs=n_jobs).trainer(
-        network, params, Data(X, targets[:, None], None), optimizer,
+        network, Data(X, targets[:, None], None), TrainingState(params, optimizer, average),
         regularization=Regularization(**regularization), batch_size=row.batch_size,
     )  # fmt: skip
     return trainer, network

@@ -1,6 +1,5 @@
 """What MLPClassifier and MLPRegressor share: fitting."""
 
-import copy
 from abc import ABC
 from dataclasses import replace
 from time import perf_counter
@@ -17,13 +16,7 @@ from fastnn.fitted import FittedNetworkMixin
 from fastnn.history import HISTORY, MARKS, HistoryMixin
 from fastnn.inspection import InspectionMixin
 from fastnn.kernels.losses import LOSSES
-from fastnn.kernels.optimizers import (
-    AVERAGE_DECAY,
-    AVERAGE_POWER,
-    DECAY,
-    SCIKIT_LEARN_RULES,
-    Optimizer,
-)
+from fastnn.kernels.optimizers import SCIKIT_LEARN_RULES
 from fastnn.monitoring import given_validation, split_off
 from fastnn.network import Data, Network, Regularization
 from fastnn.parameters import (
@@ -41,8 +34,9 @@ from fastnn.parameters import (
 from fastnn.private_names import PrivateNamesMixin, is_overridden
 from fastnn.progress import name_of_fit
 from fastnn.schedules import EPOCH_SCHEDULES, Schedule, schedule_of, schedule_to_go_on_with
+from fastnn.state import OptimizerState, TrainingState, WeightAverage
 from fastnn.stopping import Watch
-from fastnn.training import LBFGSFit, StochasticFit, digest
+from fastnn.training import LBFGSFit, StochasticFit
 from fastnn.validation import (
     check_representable,
     check_sample_weight,
@@ -140,25 +134,35 @@ class BaseMultilayerPerceptron(
             validation.snapshot = snapshot
         callbacks.begin(lambda params: vars(snapshot(params)))
         self._has_stopped = False
+        start = params if last is None else last
         if self.solver == "lbfgs":
-            start = params if last is None else last
-            params, last, warn = self._fit_lbfgs(network, start, data, rows, watch)
+            params, state, warn = self._fit_lbfgs(network, start, data, rows, watch)
         else:
-            last, warn = self._fit_stochastic(network, params, last, data, rows, watch, incremental)
-        self._adopt(network, params, last if given.has_validation else None)
+            state = self._state_to_train(start, incremental, is_ahead=last is not None)
+            params, state, warn = self._fit_stochastic(
+                network, state, data, rows, watch, incremental
+            )
+        self._adopt(network, params, state, self._goes_on_in(given, validation, incremental))
         self._extend_curves(watch)
         return warn
 
-    def _adopt(self, network, params, last):
-        """Take a trained network; a warm start with an X_val goes on from ``last``, if given."""
+    def _goes_on_in(self, given, validation, incremental):
+        """The methods that go on from where training came to, and not from the model."""
+        averages = self.weight_average is not None and validation is None
+        stochastic = self.solver != "lbfgs" and (incremental or averages)
+        return ("fit",) * given.has_validation + ("partial_fit",) * stochastic
+
+    def _adopt(self, network, params, state, goes_on_in):
+        """Take a trained network, and the state of its training, None if that is none to keep."""
         if not np.isfinite(params).all():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may"
                 " contain large values and need to be preprocessed."
             )
+        if state is not None:
+            params = state.handed_out(params, goes_on_in)
         self._set_network(network, params)
-        keeps_last = last is not None and np.isfinite(last).all()
-        self._came_to = (last, digest(params)) if keeps_last else None
+        self._training_state = state
 
     def _max_epochs(self, incremental):
         """The most epochs of a call, or iterations of L-BFGS, which knows no epochs."""
@@ -178,7 +182,7 @@ class BaseMultilayerPerceptron(
         """Forget an earlier fit; draw initial parameters."""
         for name in HISTORY:
             # As in scikit-learn, an optimizer outlives L-BFGS, which has none.
-            if name != "_optimizer_state" or self.solver != "lbfgs":
+            if name != "_training_state" or self.solver != "lbfgs":
                 vars(self).pop(name, None)
         layer_units = (data.X.shape[1], *hidden_units, self._n_outputs(data.y))
         precision = config.effective("dtype", self.dtype)
@@ -309,8 +313,8 @@ class BaseMultilayerPerceptron(
 
     # ---- the solvers ---------------------------------------------------------------
 
-    def _fit_lbfgs(self, network, params, data, rows, watch):
-        """The trained parameters, the last if these are others, and what `_train` returns.
+    def _fit_lbfgs(self, network, start, data, rows, watch):
+        """The trained parameters, the state of the training, and what `_train` returns.
 
         Sets the fit's attributes.
         """
@@ -321,14 +325,14 @@ class BaseMultilayerPerceptron(
                 network,
                 data,
                 alpha=self.alpha,
-                dtype=params.dtype,
+                dtype=start.dtype,
                 rows=None if everything else rows,
             ),
-            params.astype(np.float64),
+            start.astype(np.float64),
             watch,
             gtol=self.tol,
             max_fun=self.max_fun,
-            dtype=params.dtype,
+            dtype=start.dtype,
             prints=bool(self.verbose) and self.verbose != "progress",
         )
         result = fit.run()
@@ -343,39 +347,36 @@ class BaseMultilayerPerceptron(
             else:
                 self._warn_outcome(result.outcome)
 
-        return result.params, result.last, warn
+        # As in scikit-learn, the state of the steps before outlives L-BFGS, which has none.
+        before = getattr(self, "_training_state", None) or TrainingState(start)
+        last = result.params if result.last is None else result.last
+        return result.params, replace(before, params=last), warn
 
-    def _fit_stochastic(self, network, params, last, data, rows, watch, incremental):
-        """Train ``params`` in place, on from the ``last`` ones; set the fit's attributes.
+    def _fit_stochastic(self, network, state, data, rows, watch, incremental):
+        """Train on from a state, in place; set the fit's attributes.
 
         Returns
         -------
-        last : ndarray of shape (n_params,) or None
-            What training came to, if that is not the result.
+        params : ndarray of shape (n_params,)
+            The model's.
+        state : TrainingState or None
+            None where training diverged, which is no state to go on from.
         warn : callable
             What `_train` returns.
         """
         backend = self._backend()
-        optimizer = self._optimizer_for(params, incremental)
-        if last is not None:
-            # The model is the average or the best; training goes on from where it was.
-            params[...] = last
-        elif optimizer.has_averaged:
-            # The model is not the average, so that another one begins.
-            optimizer.begin_average()
         batch_size = check_batch_size(self, len(rows))
         settings = {
             "regularization": self._regularization(data.X, len(network.layer_units) - 2),
             "batch_size": batch_size,
         }
         run = StochasticFit(
-            lambda: backend.trainer(network, params, data, optimizer, **settings),
-            params,
-            optimizer,
+            lambda: backend.trainer(network, data, state, **settings),
+            state,
             rows=rows,
             batch_size=batch_size,
             schedule=Schedule(
-                *schedule_to_go_on_with(self.learning_rate, self.solver, optimizer),
+                *schedule_to_go_on_with(self.learning_rate, self.solver, state.optimizer),
                 self.max_iter,
                 self.warmup_fraction,
             ),
@@ -383,11 +384,8 @@ class BaseMultilayerPerceptron(
             shuffle=self.shuffle,
         )
         # Where it is seen by what is called between epochs.
-        self._optimizer_state = optimizer
-        outcome = run.run(self._random_state, goes_on=incremental)
-        if outcome == "diverged":
-            # What diverged is no state to go on from.
-            self._optimizer_state = None
+        self._training_state = state
+        params, outcome = run.run(self._random_state)
         self._set_progress(watch)
         self._has_stopped = incremental and self.early_stopping and outcome == "converged"
         is_as_asked_for = incremental and outcome == "max_iter"
@@ -399,7 +397,7 @@ class BaseMultilayerPerceptron(
             if not is_as_asked_for:
                 self._warn_outcome(outcome)
 
-        return run.last, warn
+        return params, None if outcome == "diverged" else state, warn
 
     def _regularization(self, X, n_hidden):
         """What training does against overfitting."""
@@ -417,56 +415,73 @@ class BaseMultilayerPerceptron(
             augmentation,
         )
 
-    def _optimizer_for(self, params, incremental):
-        """A new optimizer, or, in partial_fit, a copy of the one of the last call.
+    def _state_to_train(self, params, incremental, *, is_ahead):
+        """A new state at these parameters or, in partial_fit, a copy of that of the last call.
 
-        As in scikit-learn, that one stays also where the solver, if it is scikit-learn's, or its
-        parameters have been changed since.
+        As in scikit-learn, the optimizer stays also where the solver, if it is scikit-learn's, or
+        its parameters have been changed since. Where the parameters are those of the model, and
+        training is not ahead of it, another average begins.
         """
+        new = self._new_state(params)
+        last = getattr(self, "_training_state", None)
+        if not incremental or last is None or not self._keeps_optimizer(last, new):
+            return new
+        state = last.copy_for(params)
+        state.optimizer.nesterovs_momentum = new.optimizer.nesterovs_momentum
+        if state.optimizer.rule.decoupled:
+            state.optimizer.settings["decay"] = new.optimizer.settings["decay"]
+        if _decay_of(state.average) != _decay_of(new.average):
+            state.average = new.average
+        elif state.has_average and not is_ahead:
+            state.average.begin_anew()
+        return state
+
+    def _new_state(self, params):
         schedule = schedule_of(self.learning_rate, self.solver)
-        optimizer = Optimizer(
+        optimizer = OptimizerState(
             self.solver,
             params.size,
             params.dtype,
-            learning_rate=self.learning_rate_init,
-            momentum=self.momentum,
+            self.learning_rate_init,
             nesterovs_momentum=self.nesterovs_momentum,
+            schedule=schedule if schedule in EPOCH_SCHEDULES else None,
+            power_t=self.power_t,
+            momentum=self.momentum,
             beta_1=self.beta_1,
             beta_2=self.beta_2,
             epsilon=self.epsilon,
-            alpha=self.alpha * (1 - self.l1_ratio),
-            weight_average=self.weight_average,
-            schedule=schedule if schedule in EPOCH_SCHEDULES else None,
-            power_t=self.power_t,
+            decay=self.alpha * (1 - self.l1_ratio),
         )
-        last = getattr(self, "_optimizer_state", None)
-        if not incremental or last is None or last.slots.shape[1] != params.size:
-            return optimizer
-        if last.rule_name != optimizer.rule_name:
-            if not {last.rule_name, optimizer.rule_name} <= set(SCIKIT_LEARN_RULES):
-                return optimizer
-            if last.solver != optimizer.solver:
-                notices.advise(
-                    f"solver={self.solver!r} has no effect: partial_fit goes on with the optimizer "
-                    f"that it has, {last.solver!r}, as in scikit-learn. Call fit for a new one."
-                )
-        last = copy.deepcopy(last)
-        last.slots = last.slots.astype(params.dtype, copy=False)
-        last.state[DECAY] = optimizer.state[DECAY]
-        last.nesterovs_momentum = optimizer.nesterovs_momentum
-        if last.state[AVERAGE_DECAY] != optimizer.state[AVERAGE_DECAY]:
-            # Another average begins, or none, from the weights that the model has.
-            last.average, last.raw = optimizer.average, None
-            places = [AVERAGE_DECAY, AVERAGE_POWER]
-            last.state[places] = optimizer.state[places]
-        elif last.average is not None:
-            last.average = last.average.astype(params.dtype, copy=False)
-        return last
+        average = None
+        if self.weight_average is not None:
+            average = WeightAverage(params.size, params.dtype, self.weight_average)
+        return TrainingState(params, optimizer, average)
+
+    def _keeps_optimizer(self, last, new):
+        """Whether partial_fit goes on with the optimizer of the last state."""
+        last, new = last.optimizer, new.optimizer
+        if last is None or last.slots.shape[1] != new.slots.shape[1]:
+            return False
+        if last.rule_name == new.rule_name:
+            return True
+        if not {last.rule_name, new.rule_name} <= set(SCIKIT_LEARN_RULES):
+            return False
+        if last.solver != new.solver:
+            notices.advise(
+                f"solver={self.solver!r} has no effect: partial_fit goes on with the optimizer "
+                f"that it has, {last.solver!r}, as in scikit-learn. Call fit for a new one."
+            )
+        return True
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _decay_of(average):
+    """The decay of an average of the parameters, 0 without one."""
+    return 0.0 if average is None else average.decay
 
 
 def _check_link(network):

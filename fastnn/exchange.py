@@ -14,13 +14,7 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 
 from fastnn import notices
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
-from fastnn.kernels.optimizers import (
-    BETA_1,
-    BETA_2,
-    EPSILON,
-    MOMENTUM,
-    SCIKIT_LEARN_RULES,
-)
+from fastnn.kernels.optimizers import SCIKIT_LEARN_RULES
 from fastnn.monitoring import BY_SPLIT_OFF_ROWS, BY_TRAINING_LOSS
 from fastnn.parameters import check_activation, check_hidden_layer_sizes
 from fastnn.private_names import steps_of
@@ -339,24 +333,28 @@ def _set_their_optimizer(result, model, network):
     With a validation set of its own, partial_fit does not go on from the weights that predict.
     """
     weights = result.coefs_ + result.intercepts_
-    ours = vars(model).get("_optimizer_state")
-    if ours is None or ours.rule_name not in SCIKIT_LEARN_RULES or ours.raw is not None:
+    state = vars(model).get("_training_state")
+    ours = None if state is None else state.optimizer
+    if ours is None or ours.rule_name not in SCIKIT_LEARN_RULES:
+        return
+    if "partial_fit" in state.goes_on_in:
         return
     if ours.slots.shape[1] != sum(map(np.size, weights)):
         # The state of another network: of larger layers, or with batch normalisation.
         return
     slots = [_copies(network.layerwise(slot)) for slot in ours.slots]
     if ours.rule_name == "adam":
-        theirs = AdamOptimizer(weights, ours.rate, *map(float, ours.state[[BETA_1, BETA_2]]))
-        theirs.epsilon = float(ours.state[EPSILON])
+        theirs = AdamOptimizer(weights, ours.rate)
+        for name in ("beta_1", "beta_2", "epsilon"):
+            setattr(theirs, name, float(ours.settings[name]))
         theirs.ms, theirs.vs = slots
-        theirs.t = steps_of(ours.state)
+        theirs.t = steps_of(ours)
     else:
         theirs = SGDOptimizer(
             weights,
             ours.initial_rate,
             lr_schedule=ours.schedule or "constant",
-            momentum=float(ours.state[MOMENTUM]),
+            momentum=float(ours.settings["momentum"]),
             nesterov=ours.rule_name == "nesterov",
             power_t=ours.power_t,
         )

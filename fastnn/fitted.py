@@ -13,7 +13,7 @@ from fastnn.concurrency import AtOnceMixin
 from fastnn.kernels.losses import LINKS
 from fastnn.network import Network
 from fastnn.parameters import check_activation
-from fastnn.pickles import FLOATS, checked_array, optimizer_from, warn_of_another_version
+from fastnn.pickles import training_state_from, warn_of_another_version
 from fastnn.registration import check_known
 from fastnn.trained import EXTRA_ATTRIBUTES, TrainedNetwork
 from fastnn.validation import check_prediction_data, check_representable, kernel_ready
@@ -139,13 +139,10 @@ class FittedNetworkMixin(AtOnceMixin):
             for name in trained.attributes:
                 state.pop(name, None)
         state["_trained"] = trained.to_state()
-        n_params = trained.network.n_params
+        training = state.pop("_training_state", None)
         # The state of another network, in whose place a user has put this one, is of no use.
-        optimizer = state.pop("_optimizer_state", None)
-        if optimizer is not None and optimizer.slots.shape[1] == n_params:
-            state["_optimizer_state"] = dict(vars(optimizer))
-        if state.get("_came_to") is not None and state["_came_to"][0].size != n_params:
-            state["_came_to"] = None
+        if training is not None and training.params.size == trained.network.n_params:
+            state["_training_state"] = training.to_plain(trained.params)
         return trained
 
     def __setstate__(self, state):
@@ -158,12 +155,9 @@ class FittedNetworkMixin(AtOnceMixin):
             # Pickles of a subclass may have the attributes as they are.
             if isinstance(trained, dict):
                 trained = TrainedNetwork.from_state(trained)
-            shape = (trained.network.n_params,)
-            if isinstance(state.get("_optimizer_state"), dict):
-                state["_optimizer_state"] = optimizer_from(state["_optimizer_state"], *shape)
-            if state.get("_came_to") is not None:
-                last, digest = state["_came_to"]
-                state["_came_to"] = checked_array("_came_to", last, shape, FLOATS), digest
+            training = state.get("_training_state")
+            if isinstance(training, dict):
+                state["_training_state"] = training_state_from(training, trained.params)
             self._set_trained(trained)
         super().__setstate__(state)
 

@@ -4,11 +4,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn import notices
-from fastnn.kernels.optimizers import AVERAGE_DECAY
 from fastnn.monitoring import BY_TRAINING_LOSS, criterion_of
 from fastnn.schedules import has_planned_end
 from fastnn.stopping import Progress
-from fastnn.training import digest
 
 # Attributes that a fresh fit deletes before it starts.
 HISTORY = (
@@ -23,8 +21,7 @@ HISTORY = (
     "_no_improvement_count",
     "_criterion",
     "_has_stopped",
-    "_came_to",
-    "_optimizer_state",
+    "_training_state",
 )
 # The attributes among them that measure a network by its loss.
 MARKS = ("best_loss_", "best_validation_score_", "best_epoch_", "_no_improvement_count")
@@ -67,16 +64,14 @@ class HistoryMixin:
 
         None also where the user has changed the network's since.
         """
+        state = getattr(self, "_training_state", None)
+        if state is None or not state.is_ahead("partial_fit" if incremental else "fit", params):
+            return None
         if incremental:
-            last = getattr(self, "_optimizer_state", None)
-            if last is None or last.raw is None or last.raw_for != digest(params):
-                return None
             # Where averaging is switched on or off, training goes on from the model.
-            return last.raw if last.state[AVERAGE_DECAY] == (self.weight_average or 0.0) else None
-        came_to = getattr(self, "_came_to", None)
-        if given.has_validation and came_to is not None and came_to[1] == digest(params):
-            return came_to[0]
-        return None
+            decay = 0.0 if state.average is None else state.average.decay
+            return state.params if decay == (self.weight_average or 0.0) else None
+        return state.params if given.has_validation else None
 
     def _set_progress(self, watch):
         progress = watch.progress

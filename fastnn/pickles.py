@@ -6,15 +6,14 @@ import numpy as np
 from sklearn import exceptions
 
 from fastnn import _version, notices
-from fastnn.kernels.optimizers import N_STATE, OPTIMIZERS, Optimizer
+from fastnn.kernels.optimizers import OPTIMIZERS
 from fastnn.schedules import EPOCH_SCHEDULES
+from fastnn.state import OptimizerState, TrainingState
 
 FLOATS = ("float32", "float64")
-OPTIMIZER_ATTRIBUTES = frozenset(
-    vars(Optimizer("adam", n_params=0, dtype=np.float64, learning_rate=0.0))
-)
-# Arrays of an optimizer that are None or of the parameters' shape.
-LIKE_PARAMS = ("average", "raw")
+# The names in the plain form of a state.
+OPTIMIZER_NAMES = frozenset(OptimizerState("adam", 0, np.float64, 0.0).to_plain())
+STATE_NAMES = frozenset(TrainingState(np.zeros(0)).to_plain(np.zeros(0)))
 
 
 def checked_array(name, array, shape, dtypes):
@@ -64,35 +63,61 @@ def check_names(what, values, names):
         )
 
 
-def optimizer_from(values, n_params):
-    """The `Optimizer` whose attributes these are, checked; see `TrainedNetwork.from_state`."""
-    check_names("the optimizer", values, OPTIMIZER_ATTRIBUTES)
-    rule = OPTIMIZERS.get(values["rule_name"])
+def training_state_from(values, model_params):
+    """The `TrainingState` of a pickle, checked, beside the parameters of its model.
+
+    Raises
+    ------
+    ValueError
+        If it is not the state of a training of these parameters.
+    """
+    check_names("the training", values, STATE_NAMES)
+    values, shape = dict(values), model_params.shape
+    if values["optimizer"] is not None:
+        values["optimizer"] = _checked_optimizer(values["optimizer"], shape)
+    if values["average"] is not None:
+        values["average"] = _checked_average(values["average"], shape)
+    if values["params"] is not None:
+        values["params"] = checked_array("the training's params", values["params"], shape, FLOATS)
+    values["random_steps"] = checked_number("random_steps", values["random_steps"])
+    values["goes_on_in"] = tuple(map(str, values["goes_on_in"]))
+    return TrainingState.from_plain(values, model_params)
+
+
+def _checked_optimizer(values, shape):
+    check_names("the optimizer", values, OPTIMIZER_NAMES)
+    rule = OPTIMIZERS.get(values["rule"])
     if rule is None:
         raise ValueError(
-            "The state of this estimator is not valid: there is no optimizer "
-            f"{values['rule_name']!r}."
+            f"The state of this estimator is not valid: there is no optimizer {values['rule']!r}."
         )
     if values["schedule"] not in (None, *EPOCH_SCHEDULES):
         raise ValueError(
             "The state of this estimator is not valid: there is no schedule "
             f"{values['schedule']!r}."
         )
-    values = dict(values)
-    for name in ("initial_rate", "power_t"):
-        values[name] = checked_number(f"the optimizer's {name}", values[name])
-    values["slots"] = checked_array(
-        "the optimizer's slots", values["slots"], (rule.n_slots, n_params), FLOATS
-    )
-    values["state"] = checked_array(
-        "the optimizer's state", values["state"], (N_STATE,), ("float64",)
-    )
-    for name in LIKE_PARAMS:
-        if values[name] is not None:
-            values[name] = checked_array(
-                f"the optimizer's {name}", values[name], (n_params,), FLOATS
-            )
-    return Optimizer.from_attributes(values)
+    checked = dict(values)
+    for name in ("rate", "step_rate", "initial_rate", "power_t"):
+        checked[name] = checked_number(f"the optimizer's {name}", values[name])
+    for name, fields in (("settings", rule.settings), ("scalars", rule.scalars)):
+        check_names(f"the optimizer's {name}", values[name], fields._fields)
+        checked[name] = {
+            key: checked_number(f"the optimizer's {key}", value)
+            for key, value in values[name].items()
+        }
+    check_names("the optimizer's slots", values["slots"], rule.slots._fields)
+    checked["slots"] = {
+        name: checked_array(f"the optimizer's {name}", slot, shape, FLOATS)
+        for name, slot in values["slots"].items()
+    }
+    return checked
+
+
+def _checked_average(values, shape):
+    check_names("the average", values, ("values", "decay", "rest"))
+    checked = {name: checked_number(f"the average's {name}", values[name])
+               for name in ("decay", "rest")}  # fmt: skip
+    return checked | {"values": checked_array("the average", values["values"], shape, FLOATS)}
 
 
 class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):

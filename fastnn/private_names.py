@@ -6,6 +6,7 @@ code need not know which of its names somebody depends on.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
@@ -14,16 +15,8 @@ from fastnn import config
 from fastnn.initializers import INITIALIZERS
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
-from fastnn.kernels.optimizers import (
-    BETA_1,
-    BETA_2,
-    EPSILON,
-    MOMENTUM,
-    POWER_1,
-    POWER_2,
-    Optimizer,
-)
 from fastnn.network import Data
+from fastnn.state import OptimizerState, TrainingState
 from fastnn.validation import check_training_data
 
 # Methods of scikit-learn's that compiled training never calls, so that overriding them would
@@ -186,34 +179,46 @@ class PrivateNamesMixin:
     @property
     def _optimizer(self):
         """The optimizer that ``partial_fit`` goes on with, under scikit-learn's names."""
-        optimizer = vars(self).get("_optimizer_state")
-        if optimizer is None:
+        state = vars(self).get("_training_state")
+        if state is None or state.optimizer is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute '_optimizer'")
         return OptimizerView(self)
 
     @_optimizer.setter
     def _optimizer(self, optimizer):
+        network, params = self._fitted_network()
         if isinstance(optimizer, OptimizerView):
-            self._optimizer_state = optimizer.optimizer
+            other = optimizer.model._training_state
         else:
-            network, params = self._fitted_network()
-            self._optimizer_state = optimizer_like(optimizer, network, params.dtype)
+            other = TrainingState(params, optimizer_like(optimizer, network, params.dtype))
+        self._take_optimizer(other)
 
     @_optimizer.deleter
     def _optimizer(self):
-        self._optimizer_state = None
+        self._take_optimizer(TrainingState(self._fitted_network()[1]))
+
+    def _take_optimizer(self, other):
+        """Let ``partial_fit`` go on from the model with the optimizer of another state."""
+        state = getattr(self, "_training_state", None) or other
+        self._training_state = replace(
+            state,
+            optimizer=other.optimizer,
+            average=other.average,
+            random_steps=other.random_steps,
+            goes_on_in=tuple(name for name in state.goes_on_in if name == "fit"),
+        )
 
 
-def _scalar(place, text, *rules):
-    """A property that is one number of an optimizer's state, for the rules that have it."""
+def _setting(name, text, *rules):
+    """A property that is one setting of an optimizer, for the rules that have it."""
 
     def read(view):
         view.check_rule(rules)
-        return float(view.optimizer.state[place])
+        return float(view.optimizer.settings[name])
 
     def write(view, value):
         view.check_rule(rules)
-        view.optimizer.state[place] = value
+        view.optimizer.settings[name] = value
 
     return property(read, write, doc=text)
 
@@ -234,12 +239,12 @@ class OptimizerView:
     @property
     def optimizer(self):
         """The `Optimizer` that the estimator has now."""
-        return self.model._optimizer_state
+        return self.model._training_state.optimizer
 
-    beta_1 = _scalar(BETA_1, "Adam's decay of the first moments.", "adam")
-    beta_2 = _scalar(BETA_2, "Adam's decay of the second moments.", "adam")
-    epsilon = _scalar(EPSILON, "The number that Adam adds to a root.", "adam")
-    momentum = _scalar(MOMENTUM, "The momentum of gradient descent.", "sgd", "nesterov")
+    beta_1 = _setting("beta_1", "Adam's decay of the first moments.", "adam")
+    beta_2 = _setting("beta_2", "Adam's decay of the second moments.", "adam")
+    epsilon = _setting("epsilon", "The number that Adam adds to a root.", "adam")
+    momentum = _setting("momentum", "The momentum of gradient descent.", "sgd", "nesterov")
 
     def check_rule(self, rules):
         """Raise AttributeError if the optimizer is of none of these rules."""
@@ -248,10 +253,10 @@ class OptimizerView:
                 f"the optimizer {self.optimizer.rule_name!r} has no such attribute"
             )
 
-    def _slot(self, place, *rules):
+    def _slot(self, name, *rules):
         self.check_rule(rules)
         network, _ = self.model._fitted_network()
-        return network.layerwise(self.optimizer.slots[place])
+        return network.layerwise(self.optimizer.slot(name))
 
     def _set_slot(self, views, values):
         for view, value in zip(views, values, strict=True):
@@ -260,7 +265,7 @@ class OptimizerView:
     @property
     def ms(self):
         """Adam's first moments: views, in the order of ``coefs_ + intercepts_``."""
-        return self._slot(0, "adam")
+        return self._slot("mu", "adam")
 
     @ms.setter
     def ms(self, values):
@@ -269,7 +274,7 @@ class OptimizerView:
     @property
     def vs(self):
         """Adam's second moments."""
-        return self._slot(1, "adam")
+        return self._slot("nu", "adam")
 
     @vs.setter
     def vs(self, values):
@@ -278,7 +283,7 @@ class OptimizerView:
     @property
     def velocities(self):
         """The velocities of stochastic gradient descent."""
-        return self._slot(0, "sgd", "nesterov")
+        return self._slot("velocity", "sgd", "nesterov")
 
     @velocities.setter
     def velocities(self, values):
@@ -319,12 +324,11 @@ class OptimizerView:
     def t(self):
         """Adam's number of steps, as far as the powers of its betas tell it."""
         self.check_rule(("adam",))
-        return steps_of(self.optimizer.state)
+        return steps_of(self.optimizer)
 
     @t.setter
     def t(self, steps):
-        state = self.optimizer.state
-        state[[POWER_1, POWER_2]] = state[[BETA_1, BETA_2]] ** steps
+        set_steps(self.optimizer, steps)
 
     @property
     def learning_rate_init(self):
@@ -347,10 +351,15 @@ class OptimizerView:
         self.optimizer.learning_rate = rate
 
 
-def steps_of(state):
+# Each of Adam's decays, and the scalar that is its power.
+POWERS = (("beta_1", "power_1"), ("beta_2", "power_2"))
+
+
+def steps_of(optimizer):
     """The number of steps t that Adam took, of beta**t; only those powers matter further on."""
     steps = 0
-    for beta, power in ((state[BETA_1], state[POWER_1]), (state[BETA_2], state[POWER_2])):
+    for decay, power in POWERS:
+        beta, power = float(optimizer.settings[decay]), float(optimizer.scalars[power])
         if power == 1.0:
             return 0
         if beta == 0.0:
@@ -362,29 +371,31 @@ def steps_of(state):
     return steps
 
 
+def set_steps(optimizer, steps):
+    """Let Adam have taken so many steps."""
+    for decay, power in POWERS:
+        optimizer.scalars[power] = float(optimizer.settings[decay]) ** steps
+
+
 def optimizer_like(theirs, network, dtype):
     """Our `Optimizer` with the state of scikit-learn's AdamOptimizer or SGDOptimizer."""
     is_adam = hasattr(theirs, "ms")
+    names = ("beta_1", "beta_2", "epsilon") if is_adam else ("momentum",)
+    settings = {name: getattr(theirs, name) for name in names}
+    if not is_adam:
+        settings |= {
+            "nesterovs_momentum": theirs.nesterov,
+            "schedule": theirs.lr_schedule,
+            "power_t": theirs.power_t,
+        }
+    ours = OptimizerState(
+        "adam" if is_adam else "sgd", network.n_params, dtype, theirs.learning_rate_init, **settings
+    )
     if is_adam:
-        names = ("beta_1", "beta_2", "epsilon")
-        settings = {name: getattr(theirs, name) for name in names}
-        ours = Optimizer(
-            "adam",
-            network.n_params,
-            dtype,
-            learning_rate=theirs.learning_rate_init,
-            **settings,
-        )
-        ours.state[[POWER_1, POWER_2]] = theirs.beta_1**theirs.t, theirs.beta_2**theirs.t
-        moments = [theirs.ms, theirs.vs]
+        set_steps(ours, theirs.t)
     else:
-        ours = Optimizer(
-            "sgd", network.n_params, dtype, learning_rate=theirs.learning_rate_init,
-            momentum=theirs.momentum, nesterovs_momentum=theirs.nesterov,
-            schedule=theirs.lr_schedule, power_t=theirs.power_t,
-        )  # fmt: skip
         ours.learning_rate = theirs.learning_rate
-        moments = [theirs.velocities]
+    moments = [theirs.ms, theirs.vs] if is_adam else [theirs.velocities]
     for slot, values in zip(ours.slots, moments, strict=True):
         for view, value in zip(network.layerwise(slot), values, strict=True):
             view[...] = value

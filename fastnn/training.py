@@ -4,43 +4,32 @@ What is trained on, and on which device, is behind the Backend's `Trainer` and
 objective: nothing here touches a mini-batch. Nothing here knows scikit-learn.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy
 from scipy.optimize import minimize
 
 from fastnn.schedules import Schedule
+from fastnn.state import TrainingState
 from fastnn.stopping import TimeUp, Watch
 
 # Whether L-BFGS-B can print how it gets on, by itself; later versions of SciPy warn of the option.
 SCIPY_PRINTS = tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 15)
 
 
-def digest(params):
-    """A hash of parameters, by which those that nobody has changed are known again."""
-    return hashlib.sha256(params.tobytes()).digest()
-
-
 @dataclass
 class StochasticFit:
     """Training by mini-batches until it converges, diverges or is interrupted.
 
-    Attributes
-    ----------
-    last : ndarray of shape (n_params,) or None
-        The parameters that the run came to, where its result is others.
-
     Parameters
     ----------
     make_trainer : callable
-        Returns a Backend's Trainer bound to ``params`` and ``optimizer``. It may take
-        long, as it may compile; so it is called where Ctrl-C is caught.
-    params : ndarray of shape (n_params,)
-    optimizer : Optimizer
+        Returns a Backend's Trainer bound to the state. It may take long, as it may compile; so it
+        is called where Ctrl-C is caught.
+    state : TrainingState
+        Changed in place.
     rows : ndarray of int64
         The rows to train on.
     batch_size : int
@@ -50,25 +39,21 @@ class StochasticFit:
     """
 
     make_trainer: Callable
-    params: np.ndarray
-    optimizer: Any
+    state: TrainingState
     rows: np.ndarray
     batch_size: int
     schedule: Schedule
     watch: Watch
     shuffle: bool = True
 
-    def __post_init__(self):
-        self.last = None
-
-    def run(self, random_state, *, goes_on=False):
-        """Train; in the end ``params`` are the average, if there is one, or what the watch chooses.
-
-        Where the training ``goes_on`` with a later call, it does so from where it was, which the
-        optimizer then keeps.
+    def run(self, random_state):
+        """Train.
 
         Returns
         -------
+        params : ndarray of shape (n_params,)
+            The model's: those that training came to, the average if there is one, or those that
+            the watch chooses.
         outcome : {"converged", "diverged", "interrupted", "max_iter", "max_time", "callback"}
 
         Raises
@@ -78,29 +63,19 @@ class StochasticFit:
         """
         watch = self.watch
         try:
-            watch.begin(self.params)
+            watch.begin(self.state.params)
             outcome = self._run_epochs(random_state)
         except KeyboardInterrupt:
             if not watch.progress.losses:
                 raise
             outcome = watch.stop("interrupted")
         finally:
-            result = watch.end(self._result())
-        self.optimizer.raw = None
-        if outcome != "diverged" and result is not self.params:
-            self.last = self.params.copy()
-            has_average = self.optimizer.average is not None and watch.evaluate is None
-            if goes_on or has_average:
-                self.optimizer.raw, self.optimizer.raw_for = self.last, digest(result)
-        self.params[:] = result
-        return outcome
-
-    def _result(self):
-        """The parameters, or the average of those of all steps where there is one."""
-        return self.optimizer.average if self.optimizer.has_averaged else self.params
+            params = watch.end(self.state.result)
+        return params, outcome
 
     def _run_epochs(self, random_state):
-        watch, order = self.watch, self.rows
+        watch, order, state = self.watch, self.rows, self.state
+        optimizer = state.optimizer
         trainer = watch.prepare(self.make_trainer)
         n_batches = -(-len(order) // self.batch_size)
         for epoch in range(watch.max_epochs):
@@ -108,15 +83,16 @@ class StochasticFit:
             if self.shuffle:
                 # The draw of sklearn.utils.shuffle, applied to the last order.
                 order = order[random_state.permutation(len(order))]
-            rates = self.schedule.rates(self.optimizer, watch.progress.epoch, n_batches)
+            rates = self.schedule.rates(optimizer, watch.progress.epoch, n_batches)
             loss = float(trainer.train_epoch(order, rates, deadline=watch.deadline))
-            watch.end_epoch(loss, self._result(), self.optimizer.step_rate, trainer.rows_done)
-            self.schedule.end_epoch(self.optimizer, watch.progress.t)
-            if not np.isfinite(loss) and not np.isfinite(self.params).all():
+            rate = float(optimizer.step_rate[0])
+            watch.end_epoch(loss, state.result, rate, trainer.rows_done)
+            self.schedule.end_epoch(optimizer, watch.progress.t)
+            if not np.isfinite(loss) and not np.isfinite(state.params).all():
                 return watch.stop("diverged")
             # Outputs that overflow are nothing to show.
             is_sound = np.isfinite(watch.last_figures).all()
-            stops = watch.callbacks.end_epoch(self._result() if is_sound else None)
+            stops = watch.callbacks.end_epoch(state.result if is_sound else None)
             if watch.is_out_of_patience:
                 if self._end_plateau():
                     return "converged"
@@ -129,7 +105,7 @@ class StochasticFit:
         return watch.stop("max_iter")
 
     def _end_plateau(self):
-        stop, message = self.schedule.end_plateau(self.optimizer)
+        stop, message = self.schedule.end_plateau(self.state.optimizer)
         reason = self.watch.no_improvement()
         self.watch.report.message(f"{reason} {message}")
         if stop:

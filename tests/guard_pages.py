@@ -144,13 +144,14 @@ def _guarded_backend(at_end):
         )
 
     class GuardedBackend(cpu.CpuBackend):
-        def trainer(self, network, params, data, optimizer, **settings):
+        def trainer(self, network, data, state, **settings):
             # The parameters are trained in place, so they have to be guarded already.
-            for name in ("slots", "state", "average"):
-                array = getattr(optimizer, name)
-                if array is not None:
-                    setattr(optimizer, name, guarded(array, at_end=at_end))
-            return super().trainer(network, params, of_data(data), optimizer, **settings)
+            places = [(state.optimizer, ("slots", "settings", "scalars", "step_rate"))]
+            places += [(state.average, ("values", "numbers"))] if state.average is not None else []
+            for holder, names in [*places, (state, ("random_steps",))]:
+                for name in names:
+                    setattr(holder, name, guarded(getattr(holder, name), at_end=at_end))
+            return super().trainer(network, of_data(data), state, **settings)
 
         def objective(self, network, data, **settings):
             return super().objective(network, of_data(data), **settings)

@@ -13,20 +13,6 @@ from scipy.special import erf, expit, log_softmax, xlogy
 
 from fastnn import backends
 from fastnn.kernels.losses import LOSSES
-from fastnn.kernels.optimizers import (
-    BETA_1,
-    BETA_2,
-    CURRENT,
-    DECAY,
-    EPSILON,
-    MOMENTUM,
-    MOMENTUM_POWER,
-    MOMENTUM_PRODUCT,
-    POWER_1,
-    POWER_2,
-    STEP_RATE,
-    STEPS,
-)
 from fastnn.network import Data
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -319,17 +305,19 @@ def muon_step(w, g, average, *, rate, momentum, decay, nesterov):
 
 def take_step(network, optimizer, params, gradient):
     """One optimizer step, in place on params and on the optimizer's state."""
-    state, slots, rule = optimizer.state, optimizer.slots, optimizer.rule_name
-    rate, decay, momentum, beta_1, beta_2, epsilon = (
-        float(state[place]) for place in (STEP_RATE, DECAY, MOMENTUM, BETA_1, BETA_2, EPSILON)
-    )
-    state[CURRENT] = rate
+    state, slots, rule = optimizer.scalars, optimizer.slots, optimizer.rule_name
+    given = dict(zip(optimizer.settings.dtype.names, optimizer.settings.item(), strict=True))
+    names = ("decay", "momentum", "beta_1", "beta_2", "epsilon")
+    decay, momentum, beta_1, beta_2, epsilon = (given.get(name, 0.0) for name in names)
+    rate = float(optimizer.step_rate[0])
+    state["learning_rate"] = rate
     if rule in ("sgd", "nesterov"):
         slots[0] = momentum * slots[0] - rate * gradient
         params += momentum * slots[0] - rate * gradient if rule == "nesterov" else slots[0]
         return
-    state[POWER_1] *= beta_1
-    state[POWER_2] *= beta_2
+    if "power_1" in state.dtype.names:
+        state["power_1"] *= beta_1
+        state["power_2"] *= beta_2
     kept = []
     if rule == "muon":
         hidden = [network.coefs(vector)[:-1] for vector in (params, gradient, *slots)]
@@ -358,20 +346,23 @@ def take_step(network, optimizer, params, gradient):
     else:
         slots[0] = beta_1 * slots[0] + (1 - beta_1) * gradient
         slots[1] = beta_2 * slots[1] + (1 - beta_2) * gradient**2
-        mean, square = slots[0] / float(1 - state[POWER_1]), slots[1] / float(1 - state[POWER_2])
+        mean, square = (
+            slots[0] / float(1 - state["power_1"]),
+            slots[1] / float(1 - state["power_2"]),
+        )
         if rule == "adam":
             # scikit-learn adds epsilon to the root of the uncorrected square.
-            corrected = float(np.sqrt(1 - state[POWER_2]) / (1 - state[POWER_1]))
-            state[CURRENT] = rate * corrected
+            corrected = float(np.sqrt(1 - state["power_2"]) / (1 - state["power_1"]))
+            state["learning_rate"] = rate * corrected
             params -= rate * corrected * slots[0] / (np.sqrt(slots[1]) + epsilon)
         elif rule == "adamw":
             params -= rate * mean / (np.sqrt(square) + epsilon)
         elif rule == "nadam":
-            state[MOMENTUM_POWER] *= 0.96**0.004
-            now = beta_1 * (1 - 0.5 * float(state[MOMENTUM_POWER]))
-            later = beta_1 * (1 - 0.5 * float(state[MOMENTUM_POWER]) * 0.96**0.004)
-            state[MOMENTUM_PRODUCT] *= now
-            product = float(state[MOMENTUM_PRODUCT])
+            state["momentum_power"] *= 0.96**0.004
+            now = beta_1 * (1 - 0.5 * float(state["momentum_power"]))
+            later = beta_1 * (1 - 0.5 * float(state["momentum_power"]) * 0.96**0.004)
+            state["momentum_product"] *= now
+            product = float(state["momentum_product"])
             ahead = later / (1 - product * later) * slots[0]
             ahead += (1 - now) / (1 - product) * gradient
             params -= rate * ahead / (np.sqrt(square) + epsilon)
@@ -384,11 +375,13 @@ def take_step(network, optimizer, params, gradient):
 @dataclass
 class ReferenceTrainer:
     network: object
-    params: np.ndarray
     data: Data
-    optimizer: object
+    state: object
     regularization: object
     batch_size: int
+
+    def __post_init__(self):
+        self.params, self.optimizer = self.state.params, self.state.optimizer
 
     def train_epoch(self, order, rates=None, deadline=None):
         total, self.rows_done = 0.0, len(order)
@@ -399,11 +392,12 @@ class ReferenceTrainer:
 
     def train_batch(self, rows, rate):
         """Take one step; return the loss times the rows."""
-        regularization, state = self.regularization, self.optimizer.state
+        regularization = self.regularization
         masks = None
         if regularization.has_dropout:
-            state[STEPS] += 1
-            masks = dropout_masks(self.network, regularization, int(state[STEPS]), len(rows))
+            self.state.random_steps += 1
+            step = int(self.state.random_steps[0])
+            masks = dropout_masks(self.network, regularization, step, len(rows))
         weights = self.data.sample_weight
         weight = None if weights is None else weights[rows]
         if weight is not None and weight.sum() == 0:
@@ -411,7 +405,7 @@ class ReferenceTrainer:
         alpha_1 = regularization.alpha * regularization.l1_ratio
         # Decay that is decoupled is no part of the loss.
         alpha = 0.0 if self.optimizer.rule.decoupled else regularization.alpha - alpha_1
-        state[STEP_RATE] = rate
+        self.optimizer.step_rate[0] = rate
         loss, gradient = loss_and_gradient(
             self.network, self.params, batch_of(self.data.X, rows, self.params.dtype),
             self.data.y[rows], weight, Penalty(alpha, alpha_1), masks,
@@ -431,9 +425,9 @@ class ReferenceBackend:
 
     calls: list = field(default_factory=list)
 
-    def trainer(self, network, params, data, optimizer, *, regularization, batch_size):
+    def trainer(self, network, data, state, *, regularization, batch_size):
         self.calls.append("trainer")
-        return ReferenceTrainer(network, params, data, optimizer, regularization, int(batch_size))
+        return ReferenceTrainer(network, data, state, regularization, int(batch_size))
 
     def objective(self, network, data, *, alpha, dtype, rows=None):
         self.calls.append("objective")
@@ -473,8 +467,8 @@ class Recorder(ReferenceBackend):
         self.error, self.epoch, self.scores = error, epoch, scores
         self.data, self.params, self.rows, self.orders = None, None, None, []
 
-    def trainer(self, network, params, data, optimizer, *, regularization, batch_size):
-        self.data, self.params = data, params
+    def trainer(self, network, data, state, *, regularization, batch_size):
+        self.data, self.params = data, state.params
         recorder = self
 
         class FailingTrainer(ReferenceTrainer):
@@ -485,7 +479,7 @@ class Recorder(ReferenceBackend):
                     raise recorder.error
                 return loss
 
-        return FailingTrainer(network, params, data, optimizer, regularization, batch_size)
+        return FailingTrainer(network, data, state, regularization, batch_size)
 
     def objective(self, network, data, *, alpha, dtype, rows=None):
         self.data = data

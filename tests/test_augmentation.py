@@ -17,8 +17,8 @@ from common import assert_same_model, run_python
 from fastnn import ImageAugmenter, MLPClassifier, MLPRegressor, backends
 from fastnn.exceptions import AdviceWarning
 from fastnn.kernels import augmentation, pace
-from fastnn.kernels.optimizers import Optimizer
 from fastnn.network import Data, Network, Regularization
+from fastnn.state import OptimizerState, TrainingState
 from reference_augmentation import augmented
 from test_bits import AVX2, host_has
 
@@ -255,8 +255,8 @@ def train(X, augmenter, *, epochs=1, n_jobs=None, seed=3, dropout=(), dtype="flo
     y = np.arange(len(X), dtype=np.int32)[:, None] % 4
     settings = None if augmenter is None else augmenter.check_images(X)
     trainer = backends.get_backend(n_jobs=n_jobs).trainer(
-        NETWORK, params, Data(X, y),
-        Optimizer("adam", params.size, params.dtype, learning_rate=0.01),
+        NETWORK, Data(X, y),
+        TrainingState(params, OptimizerState("adam", params.size, params.dtype, 0.01)),
         regularization=Regularization(0.01, dropout=dropout, seed=seed, augmentation=settings),
         batch_size=100,
     )  # fmt: skip

@@ -11,8 +11,9 @@ from scipy import sparse
 from fastnn import backends
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
-from fastnn.kernels.optimizers import OPTIMIZERS, Optimizer
+from fastnn.kernels.optimizers import OPTIMIZERS
 from fastnn.network import Data, Network, Regularization
+from fastnn.state import OptimizerState, TrainingState, WeightAverage
 from reference import ReferenceBackend, dropout_masks
 
 HIDDEN = ((9,), (40, 13), ())
@@ -57,11 +58,10 @@ def make_data(network, *, is_sparse=False, weighted=False, n=57, seed=0):
     return Data(X, y, rng.uniform(0, 2, n) if weighted else None)
 
 
-def make_optimizer(rule, network, dtype, weight_average=None):
-    return Optimizer(
-        "sgd" if rule == "nesterov" else rule, network.n_params, np.dtype(dtype),
-        learning_rate=0.01, nesterovs_momentum=rule == "nesterov", alpha=0.01,
-        weight_average=weight_average,
+def make_optimizer(rule, network, dtype):
+    return OptimizerState(
+        "sgd" if rule == "nesterov" else rule, network.n_params, np.dtype(dtype), 0.01,
+        nesterovs_momentum=rule == "nesterov", decay=0.01,
     )  # fmt: skip
 
 
@@ -71,7 +71,11 @@ def everything(backend, network, data, rule, dtype, regularization=DECAY):
     params = initial.copy()
     optimizer = make_optimizer(rule, network, dtype)
     trainer = backend.trainer(
-        network, params, data, optimizer, regularization=Regularization(0.01), batch_size=20
+        network,
+        data,
+        TrainingState(params, optimizer),
+        regularization=Regularization(0.01),
+        batch_size=20,
     )
     orders = np.random.RandomState(1)
     losses = [trainer.train_epoch(orders.permutation(len(data.y))) for _ in range(3)]
@@ -182,9 +186,9 @@ def test_regularization(name, rule, dtype):
 
 def train(backend, network, data, params, regularization, rule="sgd", rate=0.0, batch_size=None):
     """The loss of an epoch of plain steps in the data's order, at most one by default."""
-    optimizer = Optimizer(rule, len(params), params.dtype, learning_rate=rate, momentum=0.0)
+    optimizer = OptimizerState(rule, len(params), params.dtype, rate, momentum=0.0)
     trainer = backend.trainer(
-        network, params, data, optimizer, regularization=regularization,
+        network, data, TrainingState(params, optimizer), regularization=regularization,
         batch_size=batch_size or len(data.y),
     )  # fmt: skip
     return trainer.train_epoch(np.arange(len(data.y)))
@@ -241,7 +245,7 @@ def test_batch_norm_and_learned_slopes(activations, dtype):
             params = network.initialize(np.random.RandomState(0), dtype)
             optimizer = make_optimizer(rule, network, dtype)
             trainer = backend.trainer(
-                network, params, data, optimizer,
+                network, data, TrainingState(params, optimizer),
                 regularization=REGULARIZATIONS["all"], batch_size=20,
             )  # fmt: skip
             losses = [trainer.train_epoch(np.arange(57)) for _ in range(3)]
@@ -293,10 +297,11 @@ def test_average_of_the_weights(name, dtype):
     network = Network((7, 9, 20, 4), "relu", "log_loss", batch_norm=True)
     data, decay = make_data(network), 0.8
     params = network.initialize(np.random.RandomState(0), dtype)
-    optimizer = make_optimizer("adam", network, dtype, decay)
-    assert not optimizer.has_averaged
+    average = WeightAverage(params.size, params.dtype, decay)
+    state = TrainingState(params, make_optimizer("adam", network, dtype), average)
+    assert not state.has_average
     trainer = backends.get_backend().trainer(
-        network, params, data, optimizer, regularization=REGULARIZATIONS[name], batch_size=57
+        network, data, state, regularization=REGULARIZATIONS[name], batch_size=57
     )
     steps = []
     for _ in range(5):
@@ -304,8 +309,8 @@ def test_average_of_the_weights(name, dtype):
         steps.append(params.astype(np.float64))
     weights = decay ** np.arange(4, -1, -1)
     expected = np.average(steps, axis=0, weights=weights)
-    np.testing.assert_allclose(optimizer.average, expected, atol=TOLERANCE[dtype])
-    assert optimizer.has_averaged
+    np.testing.assert_allclose(average.values, expected, atol=TOLERANCE[dtype])
+    assert state.has_average
 
 
 def test_dropout_masks():
@@ -334,11 +339,15 @@ def test_a_rate_for_each_mini_batch(rule):
         params = network.initialize(np.random.RandomState(0), np.float64)
         optimizer = make_optimizer(rule, network, np.float64)
         trainer = backend.trainer(
-            network, params, data, optimizer, regularization=Regularization(0.01), batch_size=20
+            network,
+            data,
+            TrainingState(params, optimizer),
+            regularization=Regularization(0.01),
+            batch_size=20,
         )
         for rates in ([0.1, 0.0, 0.2], [0.3, 0.2, 0.1]):
             trainer.train_epoch(np.arange(50), np.array(rates))
-        assert (optimizer.rate, optimizer.step_rate) == (0.01, 0.1)
+        assert (optimizer.rate, optimizer.step_rate[0]) == (0.01, 0.1)
         trained.append(params)
     np.testing.assert_allclose(trained[1], trained[0], rtol=1e-10, atol=1e-12)
 
@@ -396,7 +405,11 @@ def test_gradients_in_parts(dtype, rule, n):
         params = network.initialize(np.random.RandomState(0), dtype)
         optimizer = make_optimizer(rule, network, dtype)
         trainer = backend.trainer(
-            network, params, data, optimizer, regularization=Regularization(0.01), batch_size=rows
+            network,
+            data,
+            TrainingState(params, optimizer),
+            regularization=Regularization(0.01),
+            batch_size=rows,
         )
         losses = [trainer.train_epoch(np.random.RandomState(i).permutation(n)) for i in range(3)]
         trained.append((params, losses))
@@ -453,7 +466,7 @@ def test_mini_batch_without_weight_is_skipped():
         params = network.initialize(np.random.RandomState(0), np.float64)
         optimizer = make_optimizer("adam", network, np.float64)
         trainer = backends.get_backend().trainer(
-            network, params, Data(data.X, data.y, sample_weight), optimizer,
+            network, Data(data.X, data.y, sample_weight), TrainingState(params, optimizer),
             regularization=Regularization(0.1), batch_size=20,
         )  # fmt: skip
         trainer.train_epoch(np.arange(rows))

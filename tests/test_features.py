@@ -34,7 +34,7 @@ def test_weight_average_is_a_model_of_its_own():
     averaged = MLPClassifier(**SMALL, weight_average=0.99).fit(X, y)
     assert averaged.loss_curve_ == plain.loss_curve_
     assert np.abs(averaged.coefs_[0] - plain.coefs_[0]).max() > 1e-4
-    np.testing.assert_array_equal(averaged._optimizer_state.raw, plain._trained.params)
+    np.testing.assert_array_equal(averaged._training_state.params, plain._trained.params)
 
 
 def test_partial_fit_goes_on_behind_the_average():

@@ -353,8 +353,9 @@ def replaced(state, place, change):
     return state
 
 
-PARAMS, SLOTS = ("_trained", "params"), ("_optimizer_state", "slots")
-STATE, UNITS = ("_optimizer_state", "state"), ("_trained", "network", "layer_units")
+PARAMS, UNITS = ("_trained", "params"), ("_trained", "network", "layer_units")
+TRAINING, OPTIMIZER = ("_training_state",), ("_training_state", "optimizer")
+SLOT = (*OPTIMIZER, "slots", "mu")
 ACTIVATION = ("_trained", "network", "activation")
 
 
@@ -370,19 +371,21 @@ ACTIVATION = ("_trained", "network", "activation")
         (UNITS, lambda units: (7,), "describes no network"),
         (UNITS, lambda units: (7, -1, 1), "describes no network"),
         (ACTIVATION, lambda name: ("relu",), "describes no network"),
-        (SLOTS, lambda a: a[:1], r"slots must be an array of shape \(2, 81\)"),
-        (SLOTS, lambda a: a[:, :40], r"slots must be an array of shape \(2, 81\)"),
-        (SLOTS, lambda a: a.astype("f2"), "slots .* dtype float32 or float64, got .* float16"),
-        (STATE, lambda a: a[:3], r"state must be an array of shape \(16,\)"),
-        (STATE, lambda a: a.astype("f4"), "state .* dtype float64, got"),
-        (("_optimizer_state", "average"), lambda a: np.zeros(3), "average must be an array"),
-        (("_optimizer_state", "raw"), lambda a: np.zeros(3), "raw must be an array"),
-        (("_optimizer_state", "rule_name"), lambda name: "magic", "no optimizer 'magic'"),
-        (("_optimizer_state", "schedule"), lambda name: print, "no schedule <built-in"),
-        (("_optimizer_state", "power_t"), str, "power_t must be a number, got '0.5'"),
-        (("_optimizer_state", "initial_rate"), lambda rate: None, "must be a number, got None"),
-        (("_optimizer_state",), lambda values: {**values, "more": 1}, "the optimizer must have"),
-        (("_optimizer_state",), lambda values: {}, r"the optimizer must have .* got \[\]"),
+        (SLOT, lambda a: a[:40], r"mu must be an array of shape \(81,\)"),
+        (SLOT, lambda a: a.astype("f2"), "mu .* dtype float32 or float64, got .* float16"),
+        ((*OPTIMIZER, "slots"), lambda slots: {"mu": slots["mu"]}, r"slots must have \['mu', 'nu'"),
+        ((*OPTIMIZER, "settings"), lambda settings: {}, "settings must have"),
+        ((*OPTIMIZER, "scalars", "power_1"), str, "power_1 must be a number"),
+        ((*OPTIMIZER, "rule"), lambda name: "magic", "no optimizer 'magic'"),
+        ((*OPTIMIZER, "schedule"), lambda name: print, "no schedule <built-in"),
+        ((*OPTIMIZER, "power_t"), str, "power_t must be a number, got '0.5'"),
+        ((*OPTIMIZER, "initial_rate"), lambda rate: None, "must be a number, got None"),
+        (OPTIMIZER, lambda values: {**values, "more": 1}, "the optimizer must have"),
+        (OPTIMIZER, lambda values: {}, r"the optimizer must have .* got \[\]"),
+        ((*TRAINING, "average"), lambda _: {"values": 1}, "the average must have"),
+        ((*TRAINING, "params"), lambda _: np.zeros(3), "params must be an array"),
+        ((*TRAINING, "random_steps"), str, "random_steps must be a number"),
+        (TRAINING, lambda values: {}, "the training must have"),
         (("_trained",), lambda values: {"network": {}}, "the network must have"),
         (("_trained", "network"), lambda values: {}, "describes no network"),
         (("_trained", "network", "link"), lambda link: "magic", "describes no network"),
@@ -408,7 +411,7 @@ def test_state_that_compiled_code_could_not_read_is_refused(place, change, messa
 )
 def test_state_in_another_order_is_brought_into_ours(change):
     model, X, state = state_of()
-    for place in (PARAMS, SLOTS, STATE):
+    for place in (PARAMS, SLOT):
         state = replaced(state, place, change)
     again = type(model)()
     again.__setstate__(state)
@@ -433,9 +436,10 @@ def test_last_weights_of_a_validated_fit_are_checked():
     params = SMALL | {"warm_start": True, "max_iter": 30, "learning_rate_init": 0.1}
     model = MLPClassifier(**params).fit(X, y, X_val=X[:9], y_val=y[:9])
     state = model.__getstate__()
-    assert state["_came_to"] is not None
-    bad = replaced(state, ("_came_to",), lambda came_to: (came_to[0][:3], came_to[1]))
-    with pytest.raises(ValueError, match="_came_to must be an array of shape"):
+    place = ("_training_state", "params")
+    assert state["_training_state"]["params"] is not None
+    bad = replaced(state, place, lambda last: last[:3])
+    with pytest.raises(ValueError, match="params must be an array of shape"):
         model.__setstate__(bad)
 
 

@@ -164,8 +164,8 @@ def test_an_average_begins_anew_from_the_best():
         scoring=lambda model, X, y: -abs(model.n_iter_ - 20),
     ).fit(X, y, **held_out)  # fmt: skip
     assert model.best_epoch_ == 20
-    best, last = model.coefs_[0].copy(), model._optimizer_state.average[: model.coefs_[0].size]
-    last = last.reshape(best.shape).copy()
+    best = model.coefs_[0].copy()
+    last = model._training_state.average.values[: best.size].reshape(best.shape).copy()
     model.set_params(learning_rate_init=1e-6).partial_fit(X[:20], y[:20])
     assert abs(model.coefs_[0] - best).max() < 0.1 * abs(best - last).max()
 
@@ -177,7 +177,7 @@ def test_training_goes_on_from_the_last_weights_under_another_solver(change):
     for _ in range(30):
         model.partial_fit(X, y, classes=[0, 1], **held_out)
     assert model.best_epoch_ < 30
-    last = model._optimizer_state.raw[: model.coefs_[0].size].reshape(model.coefs_[0].shape)
+    last = model._training_state.params[: model.coefs_[0].size].reshape(model.coefs_[0].shape)
     model.set_params(learning_rate_init=1e-9, **change).partial_fit(X, y)
     np.testing.assert_allclose(model.coefs_[0], last, atol=1e-6 if "solver" in change else 0.1)
     assert abs(model.coefs_[0] - last).max() < 0.1

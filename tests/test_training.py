@@ -12,8 +12,8 @@ from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 from sklearn.utils import shuffle
 
 from common import needs_sklearn
-from fastnn.kernels.optimizers import Optimizer
 from fastnn.schedules import EPOCH_SCHEDULES, RISING, Schedule, fall, one_cycle
+from fastnn.state import OptimizerState, TrainingState
 from fastnn.stopping import Progress, Watch
 from fastnn.training import LBFGSFit, StochasticFit
 
@@ -48,7 +48,7 @@ class ScriptedTrainer:
 
 
 def sgd(rate=0.1):
-    return Optimizer("sgd", 2, np.float64, learning_rate=rate)
+    return OptimizerState("sgd", 2, np.float64, rate)
 
 
 def scripted_fit(losses, scores=None, **settings):
@@ -68,8 +68,7 @@ def scripted_fit(losses, scores=None, **settings):
     )
     fit = StochasticFit(
         lambda: trainer,
-        params,
-        settings.pop("optimizer", sgd()),
+        TrainingState(params, settings.pop("optimizer", sgd())),
         rows=settings.pop("rows", np.arange(5)),
         batch_size=settings.pop("batch_size", 2),
         schedule=settings.pop("schedule", Schedule("constant", 0.1, 0.5)),
@@ -82,7 +81,8 @@ def scripted_fit(losses, scores=None, **settings):
 def run(fit, max_epochs, seed=0):
     """Run a fit for at most that many epochs; its outcome."""
     fit.watch.max_epochs = max_epochs
-    return fit.run(np.random.RandomState(seed))
+    fit.params, outcome = fit.run(np.random.RandomState(seed))
+    return outcome
 
 
 def minimize(make_objective, params, *, tol, max_iter, max_fun, verbose=0, **settings):
@@ -203,7 +203,7 @@ def test_the_start_sets_the_mark_where_there_is_none():
     fit, _ = scripted_fit([1.0] * 2, [0.9, 0.2, 0.1], progress=progress)
     run(fit, 2)
     assert_array_equal(fit.params, [7.0, 7.0])
-    assert_array_equal(fit.last, [2.0, 0.0])
+    assert_array_equal(fit.state.params, [2.0, 0.0])
     assert progress.best_score == 0.9 and progress.best_epoch == 4
 
 

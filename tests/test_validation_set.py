@@ -304,7 +304,7 @@ def test_what_does_not_go_on_from_the_last_weights():
     assert model.best_epoch_ == 1
     best = model.coefs_[0].copy()
     again = pickle.loads(pickle.dumps(model)).fit(X, y, **held_out)
-    last = again._came_to[0][: best.size].reshape(best.shape)
+    last = again._training_state.params[: best.size].reshape(best.shape)
     assert abs(last - best).max() > 0.02
     for method in ("fit", "partial_fit"):
         again = pickle.loads(pickle.dumps(model))

@@ -36,7 +36,7 @@ the C library's ``exp``, is not called; a unit writes only what its task owns; n
 
 # The modules, in that order. The cache on disk knows the kernels by the code of all of these.
 MODULES = (
-    "activations", "losses", "optimizers", "cache", "jit", "simd", "atomics", "random",
+    "activations", "losses", "optimizers", "cache", "jit", "named", "simd", "atomics", "random",
     "elementary", "matmul", "units", "products", "output_units", "dropout", "image_units",
     "norm_units", "muon_units", "fingerprint", "catalog", "threads", "helpers", "plan", "pace",
     "normalization", "augmentation", "muon", "passes", "prediction", "evaluation", "inspection",

@@ -352,8 +352,15 @@ def add_loss_unit():
 
 
 def begin_update_unit(precision, rule):
-    begin = OPTIMIZERS[rule].begin
-    return compile_unit(units.begin_update, precision, rule, begin=bound(begin))
+    optimizer = OPTIMIZERS[rule]
+    return compile_unit(
+        units.begin_update,
+        precision,
+        rule,
+        begin=bound(optimizer.begin),
+        Settings=constant(optimizer.settings),
+        Scalars=constant(optimizer.scalars),
+    )
 
 
 def begin_average_unit(precision):
@@ -385,11 +392,13 @@ def orthogonal_update_unit(precision):
 
 def update_unit(precision, rule):
     optimizer = OPTIMIZERS[rule]
-    body = {
-        (1, False): units.update_one_slot,
-        (2, False): units.update_two_slots,
-        (1, True): units.update_one_slot_decoupled,
-        (2, True): units.update_two_slots_decoupled,
-    }[optimizer.n_slots, optimizer.decoupled]
-    factory = bound(body, rule, step_of=bound(optimizer.update))
-    return compile_unit(units.update, precision, rule, update_range=factory)
+    return compile_unit(
+        units.update,
+        precision,
+        rule,
+        strength_of=bound(units.keep_of if optimizer.decoupled else units.penalty_of),
+        prepare=bound(units.decay_first if optimizer.decoupled else units.add_penalty),
+        step_of=bound(optimizer.update),
+        Slots=constant(optimizer.slots),
+        Coefficients=constant(optimizer.coefficients),
+    )

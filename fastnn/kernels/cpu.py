@@ -99,9 +99,9 @@ class CpuBackend:
         """The most threads; finding out takes some microseconds."""
         return threads.resolve_n_jobs(self.n_jobs)
 
-    def trainer(self, network, params, data, optimizer, *, regularization, batch_size):
+    def trainer(self, network, data, state, *, regularization, batch_size):
         return Trainer(
-            network, params, data, optimizer, regularization=regularization,
+            network, data, state, regularization=regularization,
             batch_size=batch_size, n_threads=self.n_threads,
         )  # fmt: skip
 

@@ -16,9 +16,9 @@ ROWS = 96
 class Orthogonalization:
     """The buffers and units of one weight matrix (n_in, n_out) of hidden layer i."""
 
-    def __init__(self, shared, i, optimizer, coefficients):
+    def __init__(self, shared, i, optimizer, coefficients, scaling):
         self.shared, self.plan = shared, shared.plan
-        self.optimizer, self.coefficients = optimizer, coefficients
+        self.optimizer, self.coefficients, self.scaling = optimizer, coefficients, scaling
         layer, dtype = shared.layers[i], shared.params.dtype
         self.shape = self.n_in, self.n_out = layer.n_in, layer.n_out
         self.block, self.tasks = shared.parameter_block(layer), shared.parameter_tasks(layer)
@@ -42,8 +42,8 @@ class Orthogonalization:
         """In a chain over rows of the matrix: the averaged gradient and its squares."""
         self.plan.add(
             catalog.average_gradient_unit(self.shared.precision), gradient_at=gradient,
-            average_at=self.optimizer.slots[0], x_at=self.x, coefficients_at=self.coefficients,
-            **self.place, nesterov=self.optimizer.nesterovs_momentum,
+            average_at=self.optimizer.slot("mu"), x_at=self.x, coefficients_at=self.coefficients,
+            scaling_at=self.scaling, **self.place, nesterov=self.optimizer.nesterovs_momentum,
         )  # fmt: skip
         self.plan.add(
             catalog.segment_sums_unit(self.shared.precision, "squares"), values_at=self.x,

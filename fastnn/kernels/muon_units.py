@@ -5,7 +5,9 @@ from math import sqrt
 import numpy as np
 
 from fastnn.kernels.jit import span, view
-from fastnn.kernels.optimizers import C_KEEP, C_MOMENTUM, C_RATE, C_SCALE, N_COEFFICIENTS
+from fastnn.kernels.named import load
+from fastnn.kernels.optimizers import Muon
+from fastnn.kernels.units import Scaling
 
 # Of X <- a X + b (X X') X + c (X X')**2 X, which drives all singular values towards 1.
 A, B, C = 3.4445, -4.7750, 2.0315
@@ -13,13 +15,14 @@ SMALLEST_NORM = 1e-7
 
 
 def average_gradient(
-    step, task, gradient_at, average_at, x_at, coefficients_at, offset, size, block, nesterov
+    step, task, gradient_at, average_at, x_at, coefficients_at, scaling_at, offset, size, block,
+    nesterov
 ):  # fmt: skip
     # The average of the gradients of ``block`` weights of the ``size`` that begin at ``offset``,
     # and x (size,) = that average, with nesterov one step ahead.
     low, high = task * block, min(task * block + block, size)
-    c = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
-    momentum, scale = c[C_MOMENTUM], c[C_SCALE]
+    momentum = load(coefficients_at, 0, 1, real, Muon).momentum
+    scale = load(scaling_at, 0, 1, real, Scaling).scale
     g = span(gradient_at, offset + low, offset + high, real)
     average = span(average_at, offset + low, offset + high, real)
     x = span(x_at, low, high, real)
@@ -55,8 +58,8 @@ def orthogonal_update(
 ):  # fmt: skip
     # The weights shrink, and go against the orthogonalised x (size,).
     low, high = task * block, min(task * block + block, size)
-    c = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
-    keep, rate = c[C_KEEP], c[C_RATE] * real(view(scale_at, 1, np.float64)[0])
+    c = load(coefficients_at, 0, 1, real, Muon)
+    rate = c.rate * real(view(scale_at, 1, np.float64)[0])
     w, x = span(params_at, offset + low, offset + high, real), span(x_at, low, high, real)
     for i in range(w.shape[0]):
-        w[i] = keep * w[i] - rate * x[i]
+        w[i] = c.keep * w[i] - rate * x[i]

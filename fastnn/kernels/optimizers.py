@@ -1,148 +1,445 @@
 """Optimizers, as plain functions of one parameter, and the ``OPTIMIZERS`` registry.
 
-An optimizer has two functions. ``begin(state, coefficients)`` runs once a step, in
-float64: it advances the scalar state and writes the step's coefficients. ``update``
-runs for every parameter, in the network's precision: it takes the parameter, its
-gradient, its slots and the coefficients, and returns the new parameter and slots.
-``real`` and ``sqrt`` are bound anew by ``jit.py`` for each precision and device.
+An optimizer is a rule of two functions, whose arguments have names:
 
-Powers such as beta_1**t are running products: the C library's ``pow`` differs between
-systems, a product does not.
+- ``scalars, coefficients = begin(rate, settings, scalars)`` runs once a step, in float64. It
+  advances the scalars that the rule keeps from step to step, and computes what `update` reads.
+- ``parameter, slots = update(parameter, gradient, slots, coefficients)`` runs for every parameter,
+  in the network's precision. The slots are what the rule keeps for each parameter.
 
-To add an optimizer, add its two functions and one entry of the registry: the solver, its
-documentation and the tests take it from there.
+The names are those of NamedTuple classes, which compiled code passes without cost: the settings
+that the user chooses, with their defaults; the scalars, with the values that they begin with; the
+coefficients; and any number of slots, which begin with zeros. The scalars begin with
+``learning_rate``, the rate that the step took, after what the rule makes of it.
+
+``real`` and ``sqrt`` are bound anew for each precision and device when a rule is compiled. Powers
+such as beta_1**t are running products: the C library's ``pow`` differs between systems, a product
+does not.
+
+To add an optimizer, add its two functions, the classes of names that it needs and one entry of the
+registry: the solver, its documentation and the tests take it from there. In the formulas, t counts
+the steps from 1, g is the gradient, eta the rate; b1, b2 and eps are beta_1, beta_2 and epsilon.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
-
-import numpy as np
+from typing import NamedTuple
 
 real = float
 
-# Places in the scalar state (16,), float64. RATE is the rate that the user sets, and what lowers
-# it from epoch to epoch; STEP_RATE that of this step; CURRENT what a solver makes of that.
-# STEPS are those that had masks of dropout.
-RATE, STEP_RATE, CURRENT, DECAY, MOMENTUM, BETA_1, BETA_2, EPSILON = range(8)
-POWER_1, POWER_2, MOMENTUM_POWER, MOMENTUM_PRODUCT, STEPS = range(8, 13)
-AVERAGE_DECAY, AVERAGE_POWER = 13, 14
-N_STATE = 16
-# Places in the coefficients (16,), in the network's precision, after the rule's own eight: the
-# strength of the L2 penalty; the factor that makes a sum over the mini-batch a mean; for a
-# decoupled rule, what is left of a weight after its decay; the strength of the L1 penalty; the
-# weight of the parameters in their average; and rate and momentum of Muon's matrices.
-C_ALPHA, C_SCALE, C_KEEP, C_ALPHA_1, C_AVERAGE, C_RATE, C_MOMENTUM = range(8, 15)
-N_RULE_COEFFICIENTS = 8
-N_COEFFICIENTS = 16
 # Nadam's momentum grows by a power of this towards beta_1.
 NADAM_BASE = 0.96**0.004
 
 
-def sgd_begin(state, coefficients):
-    state[CURRENT] = state[STEP_RATE]
-    coefficients[0] = state[STEP_RATE]
-    coefficients[1] = state[MOMENTUM]
+# ---- names that several rules use ------------------------------------------------------------
 
 
-def sgd_update(w, g, velocity, unused, c):
-    velocity = c[1] * velocity - c[0] * g
-    return w + velocity, velocity, unused
+class Rate(NamedTuple):
+    """The scalars of a rule that keeps none but the rate of its last step."""
+
+    learning_rate: float = 0.0
 
 
-def nesterov_update(w, g, velocity, unused, c):
-    velocity = c[1] * velocity - c[0] * g
-    return w + (c[1] * velocity - c[0] * g), velocity, unused
+class Powers(NamedTuple):
+    """The scalars of a rule that corrects its moments for having begun with zeros."""
+
+    learning_rate: float = 0.0
+    power_1: float = 1.0
+    power_2: float = 1.0
 
 
-def begin_moments(state, coefficients):
-    """What the relatives of Adam share."""
-    state[CURRENT] = state[STEP_RATE]
-    state[POWER_1] *= state[BETA_1]
-    state[POWER_2] *= state[BETA_2]
-    coefficients[1] = state[BETA_1]
-    coefficients[2] = 1.0 - state[BETA_1]
-    coefficients[3] = state[BETA_2]
-    coefficients[4] = 1.0 - state[BETA_2]
-    coefficients[5] = state[EPSILON]
-    coefficients[C_KEEP] = 1.0 - state[STEP_RATE] * state[DECAY]
+class Moments(NamedTuple):
+    """The settings of a rule that keeps two moments."""
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
 
 
-def adam_begin(state, coefficients):
-    begin_moments(state, coefficients)
-    corrected = state[STEP_RATE] * sqrt(1.0 - state[POWER_2]) / (1.0 - state[POWER_1])
-    state[CURRENT] = corrected
-    coefficients[0] = -corrected
+class DecayedMoments(NamedTuple):
+    """The settings of such a rule whose weights decay by themselves."""
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    decay: float = 0.0
 
 
-def adam_update(w, g, m, v, c):
-    m = c[1] * m + c[2] * g
-    v = c[3] * v + c[4] * (g * g)
-    return w + c[0] * m / (sqrt(v) + c[5]), m, v
+class FirstAndSecond(NamedTuple):
+    """The slots of such a rule: averages of the gradient, and of its square."""
+
+    mu: float
+    nu: float
 
 
-def adamw_begin(state, coefficients):
-    begin_moments(state, coefficients)
-    coefficients[0] = -state[STEP_RATE] / (1.0 - state[POWER_1])
-    coefficients[6] = 1.0 / sqrt(1.0 - state[POWER_2])
+class Second(NamedTuple):
+    """The slot of a rule that keeps what the square of the gradient has been."""
+
+    nu: float
 
 
-def adamw_update(w, g, m, v, c):
-    m = c[1] * m + c[2] * g
-    v = c[3] * v + c[4] * (g * g)
-    return w + c[0] * m / (c[6] * sqrt(v) + c[5]), m, v
+class AverageNumbers(NamedTuple):
+    """The decay of an average of the parameters, and the weight that is not in it yet."""
+
+    decay: float
+    rest: float = 1.0
 
 
-def nadam_begin(state, coefficients):
-    begin_moments(state, coefficients)
-    state[MOMENTUM_POWER] *= NADAM_BASE
-    now = state[BETA_1] * (1.0 - 0.5 * state[MOMENTUM_POWER])
-    later = state[BETA_1] * (1.0 - 0.5 * state[MOMENTUM_POWER] * NADAM_BASE)
-    state[MOMENTUM_PRODUCT] *= now
-    coefficients[0] = -state[STEP_RATE] * (1.0 - now) / (1.0 - state[MOMENTUM_PRODUCT])
-    coefficients[6] = -state[STEP_RATE] * later / (1.0 - state[MOMENTUM_PRODUCT] * later)
-    coefficients[7] = 1.0 / sqrt(1.0 - state[POWER_2])
+# ---- stochastic gradient descent -------------------------------------------------------------
 
 
-def nadam_update(w, g, m, v, c):
-    m = c[1] * m + c[2] * g
-    v = c[3] * v + c[4] * (g * g)
-    return w + (c[0] * g + c[6] * m) / (c[7] * sqrt(v) + c[5]), m, v
+class Momentum(NamedTuple):
+    """The settings of gradient descent."""
+
+    momentum: float = 0.9
 
 
-def scaled_begin(state, coefficients):
-    """Of the optimizers that scale a gradient by the root of what its square has been."""
-    begin_moments(state, coefficients)
-    coefficients[0] = -state[STEP_RATE]
+class Velocity(NamedTuple):
+    """Its slot: the last step."""
+
+    velocity: float
 
 
-def rmsprop_update(w, g, v, unused, c):
-    v = c[3] * v + c[4] * (g * g)
-    return w + c[0] * g / (sqrt(v) + c[5]), v, unused
+class Descent(NamedTuple):
+    """Its coefficients."""
+
+    rate: float
+    momentum: float
 
 
-def adagrad_update(w, g, total, unused, c):
-    total = total + g * g
-    return w + c[0] * g / (sqrt(total) + c[5]), total, unused
+def sgd_begin(rate, settings, scalars):
+    return Rate(rate), Descent(rate, settings.momentum)
 
 
-def adadelta_update(w, g, v, u, c):
-    v = c[3] * v + c[4] * (g * g)
-    change = sqrt(u + c[5]) / sqrt(v + c[5]) * g
-    u = c[3] * u + c[4] * (change * change)
-    return w + c[0] * change, v, u
+def sgd_update(w, g, slots, c):
+    """v = momentum v - eta g; w = w + v.
+
+    Sutskever, I., et al. "On the importance of initialization and momentum in deep learning." ICML
+    (2013).
+    """
+    velocity = c.momentum * slots.velocity - c.rate * g
+    return w + velocity, Velocity(velocity)
 
 
-def lion_update(w, g, m, unused, c):
-    direction = c[1] * m + c[2] * g
-    step = c[0] if direction > real(0.0) else -c[0] if direction < real(0.0) else direction
-    return w + step, c[3] * m + c[4] * g, unused
+def nesterov_update(w, g, slots, c):
+    """v = momentum v - eta g; w = w + momentum v - eta g.
+
+    Nesterov's accelerated gradient in the form of Sutskever et al. (2013).
+    """
+    velocity = c.momentum * slots.velocity - c.rate * g
+    return w + (c.momentum * velocity - c.rate * g), Velocity(velocity)
 
 
-def muon_begin(state, coefficients):
-    adamw_begin(state, coefficients)
-    coefficients[C_RATE] = state[STEP_RATE]
-    coefficients[C_MOMENTUM] = state[MOMENTUM]
+# ---- Adam and its relatives ------------------------------------------------------------------
+
+
+class Adam(NamedTuple):
+    """Adam's coefficients; ``step`` is minus its corrected rate."""
+
+    step: float
+    beta_1: float
+    rest_1: float
+    beta_2: float
+    rest_2: float
+    epsilon: float
+
+
+def adam_begin(rate, settings, scalars):
+    power_1 = scalars.power_1 * settings.beta_1
+    power_2 = scalars.power_2 * settings.beta_2
+    corrected = rate * sqrt(1.0 - power_2) / (1.0 - power_1)
+    return Powers(corrected, power_1, power_2), Adam(
+        -corrected,
+        settings.beta_1,
+        1.0 - settings.beta_1,
+        settings.beta_2,
+        1.0 - settings.beta_2,
+        settings.epsilon,
+    )
+
+
+def adam_update(w, g, slots, c):
+    """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g**2; w = w - a m / (sqrt(v) + eps).
+
+    There a = eta sqrt(1 - b2**t) / (1 - b1**t). Kingma, D. P., and Ba, J. "Adam: a method for
+    stochastic optimization." ICLR (2015), with epsilon as at the end of its section 2.
+    """
+    mu = c.beta_1 * slots.mu + c.rest_1 * g
+    nu = c.beta_2 * slots.nu + c.rest_2 * (g * g)
+    return w + c.step * mu / (sqrt(nu) + c.epsilon), FirstAndSecond(mu, nu)
+
+
+class AdamW(NamedTuple):
+    """AdamW's coefficients: ``root`` corrects the root of nu; ``keep`` is left of a weight."""
+
+    step: float
+    beta_1: float
+    rest_1: float
+    beta_2: float
+    rest_2: float
+    epsilon: float
+    root: float
+    keep: float
+
+
+def adamw_begin(rate, settings, scalars):
+    power_1 = scalars.power_1 * settings.beta_1
+    power_2 = scalars.power_2 * settings.beta_2
+    return Powers(rate, power_1, power_2), AdamW(
+        -rate / (1.0 - power_1),
+        settings.beta_1,
+        1.0 - settings.beta_1,
+        settings.beta_2,
+        1.0 - settings.beta_2,
+        settings.epsilon,
+        1.0 / sqrt(1.0 - power_2),
+        1.0 - rate * settings.decay,
+    )
+
+
+def adamw_update(w, g, slots, c):
+    """m and v as Adam's; w = w - eta m' / (sqrt(v') + eps), where w was (1 - eta alpha) w before.
+
+    There m' = m / (1 - b1**t) and v' = v / (1 - b2**t). Loshchilov, I., and Hutter, F. "Decoupled
+    weight decay regularization." ICLR (2019).
+    """
+    mu = c.beta_1 * slots.mu + c.rest_1 * g
+    nu = c.beta_2 * slots.nu + c.rest_2 * (g * g)
+    return w + c.step * mu / (c.root * sqrt(nu) + c.epsilon), FirstAndSecond(mu, nu)
+
+
+class NadamScalars(NamedTuple):
+    """Nadam's scalars: besides Adam's, a power of 0.96**0.004, and the product of the momenta."""
+
+    learning_rate: float = 0.0
+    power_1: float = 1.0
+    power_2: float = 1.0
+    momentum_power: float = 1.0
+    momentum_product: float = 1.0
+
+
+class Nadam(NamedTuple):
+    """Nadam's coefficients: the steps along the gradient and along its average."""
+
+    gradient_step: float
+    beta_1: float
+    rest_1: float
+    beta_2: float
+    rest_2: float
+    epsilon: float
+    average_step: float
+    root: float
+
+
+def nadam_begin(rate, settings, scalars):
+    power_1 = scalars.power_1 * settings.beta_1
+    power_2 = scalars.power_2 * settings.beta_2
+    momentum_power = scalars.momentum_power * NADAM_BASE
+    now = settings.beta_1 * (1.0 - 0.5 * momentum_power)
+    later = settings.beta_1 * (1.0 - 0.5 * momentum_power * NADAM_BASE)
+    product = scalars.momentum_product * now
+    return NadamScalars(rate, power_1, power_2, momentum_power, product), Nadam(
+        -rate * (1.0 - now) / (1.0 - product),
+        settings.beta_1,
+        1.0 - settings.beta_1,
+        settings.beta_2,
+        1.0 - settings.beta_2,
+        settings.epsilon,
+        -rate * later / (1.0 - product * later),
+        1.0 / sqrt(1.0 - power_2),
+    )
+
+
+def nadam_update(w, g, slots, c):
+    """m and v as Adam's; w = w - eta ((1 - mu_t) g / (1 - P_t) + mu_t' m / (1 - P_t')) / d.
+
+    There mu_t = b1 (1 - 0.96**(0.004 t) / 2), P_t is the product of mu_1 to mu_t, mu_t' and P_t'
+    are those of t + 1, and d = sqrt(v / (1 - b2**t)) + eps. Dozat, T. "Incorporating Nesterov
+    momentum into Adam." ICLR workshop (2016).
+    """
+    mu = c.beta_1 * slots.mu + c.rest_1 * g
+    nu = c.beta_2 * slots.nu + c.rest_2 * (g * g)
+    step = c.gradient_step * g + c.average_step * mu
+    return w + step / (c.root * sqrt(nu) + c.epsilon), FirstAndSecond(mu, nu)
+
+
+# ---- rules that scale the gradient by the root of what its square has been -------------------
+
+
+class MeanSquare(NamedTuple):
+    """The settings of RMSprop and Adadelta."""
+
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+
+class Scaled(NamedTuple):
+    """Their coefficients."""
+
+    step: float
+    beta_2: float
+    rest_2: float
+    epsilon: float
+
+
+def scaled_begin(rate, settings, scalars):
+    return Rate(rate), Scaled(-rate, settings.beta_2, 1.0 - settings.beta_2, settings.epsilon)
+
+
+def rmsprop_update(w, g, slots, c):
+    """v = b2 v + (1 - b2) g**2; w = w - eta g / (sqrt(v) + eps).
+
+    Tieleman, T., and Hinton, G. "Lecture 6.5: RMSprop." Coursera (2012).
+    """
+    nu = c.beta_2 * slots.nu + c.rest_2 * (g * g)
+    return w + c.step * g / (sqrt(nu) + c.epsilon), Second(nu)
+
+
+class Squares(NamedTuple):
+    """Adadelta's slots: the mean squares of the gradient and of the steps before the rate."""
+
+    nu: float
+    step_square: float
+
+
+def adadelta_update(w, g, slots, c):
+    """v = b2 v + (1 - b2) g**2; d = sqrt(u + eps) / sqrt(v + eps) g; u = b2 u + (1 - b2) d**2.
+
+    Then w = w - eta d. Zeiler, M. D. "ADADELTA: an adaptive learning rate method." arXiv (2012).
+    """
+    nu = c.beta_2 * slots.nu + c.rest_2 * (g * g)
+    change = sqrt(slots.step_square + c.epsilon) / sqrt(nu + c.epsilon) * g
+    step_square = c.beta_2 * slots.step_square + c.rest_2 * (change * change)
+    return w + c.step * change, Squares(nu, step_square)
+
+
+class Smoothing(NamedTuple):
+    """Adagrad's setting."""
+
+    epsilon: float = 1e-8
+
+
+class Adagrad(NamedTuple):
+    """Adagrad's coefficients."""
+
+    step: float
+    epsilon: float
+
+
+class Total(NamedTuple):
+    """Adagrad's slot: the sum of the squares of all gradients."""
+
+    total: float
+
+
+def adagrad_begin(rate, settings, scalars):
+    return Rate(rate), Adagrad(-rate, settings.epsilon)
+
+
+def adagrad_update(w, g, slots, c):
+    """s = s + g**2; w = w - eta g / (sqrt(s) + eps).
+
+    Duchi, J., Hazan, E., and Singer, Y. "Adaptive subgradient methods for online learning and
+    stochastic optimization." JMLR 12 (2011).
+    """
+    total = slots.total + g * g
+    return w + c.step * g / (sqrt(total) + c.epsilon), Total(total)
+
+
+# ---- Lion and Muon ---------------------------------------------------------------------------
+
+
+class LionSettings(NamedTuple):
+    """Lion's settings."""
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    decay: float = 0.0
+
+
+class Lion(NamedTuple):
+    """Lion's coefficients."""
+
+    step: float
+    beta_1: float
+    rest_1: float
+    beta_2: float
+    rest_2: float
+    keep: float
+
+
+class Average(NamedTuple):
+    """Lion's slot: an average of the gradient."""
+
+    mu: float
+
+
+def lion_begin(rate, settings, scalars):
+    return Rate(rate), Lion(
+        -rate,
+        settings.beta_1,
+        1.0 - settings.beta_1,
+        settings.beta_2,
+        1.0 - settings.beta_2,
+        1.0 - rate * settings.decay,
+    )
+
+
+def lion_update(w, g, slots, c):
+    """w = w - eta sign(b1 m + (1 - b1) g), where w was (1 - eta alpha) w before; then m.
+
+    The average is m = b2 m + (1 - b2) g. Chen, X., et al. "Symbolic discovery of optimization
+    algorithms." NeurIPS (2023), algorithm 2.
+    """
+    direction = c.beta_1 * slots.mu + c.rest_1 * g
+    step = c.step if direction > real(0.0) else -c.step if direction < real(0.0) else direction
+    return w + step, Average(c.beta_2 * slots.mu + c.rest_2 * g)
+
+
+class MuonSettings(NamedTuple):
+    """The settings of AdamW and of Muon's own momentum."""
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    decay: float = 0.0
+    momentum: float = 0.9
+
+
+class Muon(NamedTuple):
+    """The coefficients of AdamW, and of Muon's steps of whole matrices."""
+
+    step: float
+    beta_1: float
+    rest_1: float
+    beta_2: float
+    rest_2: float
+    epsilon: float
+    root: float
+    keep: float
+    rate: float
+    momentum: float
+
+
+def muon_begin(rate, settings, scalars):
+    power_1 = scalars.power_1 * settings.beta_1
+    power_2 = scalars.power_2 * settings.beta_2
+    return Powers(rate, power_1, power_2), Muon(
+        -rate / (1.0 - power_1),
+        settings.beta_1,
+        1.0 - settings.beta_1,
+        settings.beta_2,
+        1.0 - settings.beta_2,
+        settings.epsilon,
+        1.0 / sqrt(1.0 - power_2),
+        1.0 - rate * settings.decay,
+        rate,
+        settings.momentum,
+    )
+
+
+# ---- the registry ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -154,194 +451,100 @@ class OptimizerRule:
     name : str
         The key in ``OPTIMIZERS``: the solver's name; "nesterov" is the solver "sgd", too.
     summary : str
-        What it is: for the documentation.
+        One sentence for the documentation.
     begin : callable
-        ``begin(state, coefficients)``, once a step.
+        ``scalars, coefficients = begin(rate, settings, scalars)``, once a step.
     update : callable
-        ``w, slot_0, slot_1 = update(w, g, slot_0, slot_1, coefficients)``.
-    n_slots : int
-        Arrays of the parameters' shape that it keeps, 1 or 2.
-    parameters : tuple of str
-        The estimators' parameters that it makes use of, besides the learning rate's.
-    decoupled : bool
-        Whether ``alpha`` shrinks the weights in each step, instead of being a penalty.
+        ``parameter, slots = update(parameter, gradient, slots, coefficients)``.
+    settings, scalars, slots, coefficients : type
+        The NamedTuple classes of the functions' arguments. Settings are named after parameters of
+        the estimators, but for ``decay``, the strength of a decay that is decoupled: a rule that
+        has it has a coefficient ``keep``, by which weights are multiplied before their update.
     orthogonal : bool
         Whether the matrices that lead to hidden layers have steps of orthogonal matrices
-        instead, see muon.py; slot_0 keeps their momentum.
+        instead, see muon.py; mu keeps their momentum.
     """
 
     name: str
     summary: str
     begin: Callable
     update: Callable
-    n_slots: int
-    parameters: tuple[str, ...]
-    decoupled: bool = False
+    settings: type
+    scalars: type
+    slots: type
+    coefficients: type
     orthogonal: bool = False
 
+    @property
+    def decoupled(self):
+        """Whether ``alpha`` shrinks the weights in each step, instead of being a penalty."""
+        return "decay" in self.settings._fields
 
-MOMENTS = ("beta_1", "beta_2", "epsilon")
+    @property
+    def parameters(self):
+        """The estimators' parameters that it makes use of, besides the learning rate's."""
+        names = tuple(name for name in self.settings._fields if name != "decay")
+        return (*names, "nesterovs_momentum") if "momentum" in names else names
+
+
 OPTIMIZERS = {
     rule.name: rule
     for rule in (
         OptimizerRule(
-            "sgd", "stochastic gradient descent with momentum.",
-            sgd_begin, sgd_update, 1, ("momentum", "nesterovs_momentum"),
+            "sgd",
+            "stochastic gradient descent with momentum.",
+            sgd_begin, sgd_update, Momentum, Rate, Velocity, Descent,
         ),
         OptimizerRule(
-            "nesterov", "with Nesterov's momentum.",
-            sgd_begin, nesterov_update, 1, ("momentum", "nesterovs_momentum"),
+            "nesterov",
+            "with Nesterov's momentum.",
+            sgd_begin, nesterov_update, Momentum, Rate, Velocity, Descent,
         ),
         OptimizerRule(
-            "adam", "the method of Kingma and Ba. Works well on thousands of samples or more.",
-            adam_begin, adam_update, 2, MOMENTS,
+            "adam",
+            "the method of Kingma and Ba. Works well on thousands of samples or more.",
+            adam_begin, adam_update, Moments, Powers, FirstAndSecond, Adam,
         ),
         OptimizerRule(
-            "adamw", "Adam with decoupled weight decay, of Loshchilov and Hutter.",
-            adamw_begin, adamw_update, 2, MOMENTS, decoupled=True,
+            "adamw",
+            "Adam with decoupled weight decay, of Loshchilov and Hutter.",
+            adamw_begin, adamw_update, DecayedMoments, Powers, FirstAndSecond, AdamW,
         ),
         OptimizerRule(
-            "nadam", "Adam with Nesterov's momentum, of Dozat.",
-            nadam_begin, nadam_update, 2, MOMENTS,
+            "nadam",
+            "Adam with Nesterov's momentum, of Dozat.",
+            nadam_begin, nadam_update, Moments, NadamScalars, FirstAndSecond, Nadam,
         ),
         OptimizerRule(
-            "rmsprop", "of Tieleman and Hinton; ``beta_2`` is the decay of the mean square.",
-            scaled_begin, rmsprop_update, 1, ("beta_2", "epsilon"),
+            "rmsprop",
+            "of Tieleman and Hinton; ``beta_2`` is the decay of the mean square.",
+            scaled_begin, rmsprop_update, MeanSquare, Rate, Second, Scaled,
         ),
         OptimizerRule(
-            "adagrad", "of Duchi, Hazan and Singer.",
-            scaled_begin, adagrad_update, 1, ("epsilon",),
+            "adagrad",
+            "of Duchi, Hazan and Singer.",
+            adagrad_begin, adagrad_update, Smoothing, Rate, Total, Adagrad,
         ),
         OptimizerRule(
-            "adadelta", "of Zeiler; ``beta_2`` is the decay. Made for ``learning_rate_init=1``.",
-            scaled_begin, adadelta_update, 2, ("beta_2", "epsilon"),
+            "adadelta",
+            "of Zeiler; ``beta_2`` is the decay. Made for ``learning_rate_init=1``.",
+            scaled_begin, adadelta_update, MeanSquare, Rate, Squares, Scaled,
         ),
         OptimizerRule(
-            "lion", "the sign of a momentum, of Chen et al., with decoupled weight decay.",
-            scaled_begin, lion_update, 1, ("beta_1", "beta_2"), decoupled=True,
+            "lion",
+            "the sign of a momentum, of Chen et al., with decoupled weight decay.",
+            lion_begin, lion_update, LionSettings, Rate, Average, Lion,
         ),
         OptimizerRule(
-            "muon", "orthogonalised momentum, of Jordan et al., for the matrices that lead to "
+            "muon",
+            "orthogonalised momentum, of Jordan et al., for the matrices that lead to "
             "hidden layers, scaled as by Liu et al. to the size of Adam's steps; AdamW for the "
             "rest.",
-            muon_begin, adamw_update, 2, (*MOMENTS, "momentum", "nesterovs_momentum"),
-            decoupled=True, orthogonal=True,
+            muon_begin, adamw_update, MuonSettings, Powers, FirstAndSecond, Muon,
+            orthogonal=True,
         ),
     )
 }  # fmt: skip
 SOLVERS = tuple(name for name in OPTIMIZERS if name != "nesterov")
 # The rules of scikit-learn's solvers.
 SCIKIT_LEARN_RULES = ("sgd", "nesterov", "adam")
-
-
-class Optimizer:
-    """The state of one optimizer over a training: plain NumPy, picklable.
-
-    Parameters
-    ----------
-    solver : str
-        One of ``SOLVERS``.
-    n_params : int
-    dtype : numpy dtype
-        The network's precision.
-    learning_rate : float
-    momentum, nesterovs_momentum, beta_1, beta_2, epsilon
-        As in the estimators.
-    alpha : float
-        The decay of a decoupled rule.
-    weight_average : float or None
-        The decay of an exponential moving average of the parameters.
-    schedule : str or None
-        The schedule that lowers the rate from epoch to epoch, where it is one of scikit-learn's.
-    power_t : float
-        Its exponent.
-
-    Attributes
-    ----------
-    initial_rate : float
-        The rate that the schedule begins with.
-    slots : ndarray of shape (n_slots, n_params)
-    state : ndarray of shape (16,), float64
-        The scalar state.
-    average : ndarray of shape (n_params,) or None
-        The average: of the parameters w_1 to w_t, with weights decay**(t - s) that sum to 1.
-    raw : ndarray of shape (n_params,) or None
-        What a training came to, where its result is the average.
-    """
-
-    def __init__(
-        self,
-        solver,
-        n_params,
-        dtype,
-        *,
-        learning_rate,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        alpha=0.0,
-        weight_average=None,
-        schedule="constant",
-        power_t=0.5,
-    ):
-        self.rule_name = "nesterov" if solver == "sgd" and nesterovs_momentum else solver
-        self.nesterovs_momentum = nesterovs_momentum
-        self.state = np.zeros(N_STATE)
-        self.learning_rate = self.initial_rate = float(learning_rate)
-        self.schedule, self.power_t = schedule, float(power_t)
-        self.state[[MOMENTUM, BETA_1, BETA_2, EPSILON]] = momentum, beta_1, beta_2, epsilon
-        self.state[DECAY] = alpha
-        self.state[[POWER_1, POWER_2, MOMENTUM_POWER, MOMENTUM_PRODUCT]] = 1.0
-        self.slots = np.zeros((self.rule.n_slots, n_params), dtype=dtype)
-        self.average = self.raw = self.raw_for = None
-        if weight_average is not None:
-            self.state[[AVERAGE_DECAY, AVERAGE_POWER]] = weight_average, 1.0
-            self.average = np.zeros(n_params, dtype=dtype)
-
-    @classmethod
-    def from_attributes(cls, attributes):
-        """The optimizer that has these attributes, a dict."""
-        optimizer = cls.__new__(cls)
-        vars(optimizer).update(attributes)
-        return optimizer
-
-    def begin_average(self):
-        """Begin the average anew."""
-        self.average[...] = 0
-        self.state[AVERAGE_POWER] = 1.0
-
-    @property
-    def rule(self):
-        """The registry's entry."""
-        return OPTIMIZERS[self.rule_name]
-
-    @property
-    def solver(self):
-        """The solver that it belongs to."""
-        return "sgd" if self.rule_name == "nesterov" else self.rule_name
-
-    @property
-    def has_averaged(self):
-        """Whether the average has any parameters in it."""
-        return self.average is not None and self.state[AVERAGE_POWER] < 1
-
-    @property
-    def rate(self):
-        """The rate, before what varies it within an epoch."""
-        return float(self.state[RATE])
-
-    @property
-    def step_rate(self):
-        """The rate of the last step."""
-        return float(self.state[STEP_RATE])
-
-    @property
-    def learning_rate(self):
-        """The rate in use; for adam, with its bias corrections, as scikit-learn has it."""
-        return float(self.state[CURRENT])
-
-    @learning_rate.setter
-    def learning_rate(self, value):
-        self.state[[RATE, STEP_RATE, CURRENT]] = value

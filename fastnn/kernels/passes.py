@@ -15,7 +15,6 @@ from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.augmentation import Augmentation
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.normalization import Normalization
-from fastnn.kernels.optimizers import STEPS
 from fastnn.kernels.pace import Pace
 from fastnn.kernels.plan import Late, Plan
 
@@ -283,10 +282,10 @@ class Pass:
             "scale_at": np.array([1.0 / (1.0 - rate)]),
         }  # fmt: skip
 
-    def add_begin_random(self, state, seed):
+    def add_begin_random(self, steps, seed):
         """In a chain of one task: the keys of the step's random decisions."""
         self.plan.add(
-            catalog.begin_random_unit(), steps_at=state[STEPS:], seed=seed,
+            catalog.begin_random_unit(), steps_at=steps, seed=seed,
             n_layers=len(self.dropout), keys_at=self.keys,
         )  # fmt: skip
 

@@ -4,7 +4,6 @@ import numpy as np
 
 from fastnn.kernels import catalog, units
 from fastnn.kernels.muon import Orthogonalization
-from fastnn.kernels.optimizers import C_SCALE, N_COEFFICIENTS
 from fastnn.kernels.passes import Pass, cast
 
 
@@ -15,9 +14,11 @@ class Trainer:
     the gradient is clipped, "parameters" is two, as all of it has to be there first.
     """
 
-    def __init__(self, network, params, data, optimizer, *, regularization, batch_size, n_threads):
+    def __init__(self, network, data, state, *, regularization, batch_size, n_threads):
         self.batch_size = batch_size
-        self.optimizer, self.regularization = optimizer, regularization
+        self.state, self.optimizer = state, state.optimizer
+        self.regularization = regularization
+        params = state.params
         data = cast(data, params.dtype)
         self._keep = data
         shared = Pass(
@@ -46,22 +47,23 @@ class Trainer:
         # Decay that is decoupled is no part of the loss.
         if not self.optimizer.rule.decoupled:
             self.scalars[units.ALPHA] = regularization.alpha - l1
-        self.coefficients = np.zeros(N_COEFFICIENTS, dtype)  # (16,)
-        # What makes the loss's gradient of a sum over the mini-batch: the optimizer may do so
-        # itself, but not where more is to be done to the gradient before.
+        rule = self.optimizer.rule
+        self.coefficients = np.zeros(len(rule.coefficients._fields), dtype)
+        self.average_weight = np.zeros(1, dtype)  # (1,)
+        # The gradient of the sum over a mini-batch becomes that of the mean loss by `Scaling`, in
+        # the optimizer's own loop; but before it where more is to be done to the gradient.
         self.is_clipped = regularization.max_grad_norm is not None
-        self.is_penalized = self.is_clipped or l1 > 0 or self.optimizer.rule.orthogonal
-        self.penalty = self.coefficients
+        self.is_penalized = self.is_clipped or l1 > 0 or rule.orthogonal
+        self.scaling = self.penalty = np.array([1.0, 0.0, 0.0], dtype)  # (3,)
         if self.is_penalized:
-            self.penalty = np.zeros_like(self.coefficients)
-            self.coefficients[C_SCALE] = 1.0
+            self.penalty = np.zeros_like(self.scaling)
 
     def _add_begin(self, shared, sample_weight):
         """The groups before "rows"; returns what its `weigh` takes of the weights."""
-        precision, state = shared.precision, self.optimizer.state
+        precision = shared.precision
         self.plan.group()
         self.plan.chain(tasks=1)
-        weights, places = {}, {"scalars_at": self.scalars, "coefficients_at": self.penalty}
+        weights, places = {}, {"scalars_at": self.scalars, "scaling_at": self.penalty}
         if sample_weight is None:
             self.plan.add(catalog.begin_step_unit(precision), **places)
         else:
@@ -73,20 +75,25 @@ class Trainer:
             )  # fmt: skip
         shared.add_begin()
         if self.regularization.is_random:
-            shared.add_begin_random(state, self.regularization.seed)
+            shared.add_begin_random(self.state.random_steps, self.regularization.seed)
         # A group of its own, so that a step without weight is skipped before it counts.
         self.plan.group()
         self.plan.chain(tasks=1)
         self.plan.add(
             catalog.begin_update_unit(precision, self.optimizer.rule_name),
-            state_at=state, rates_at=self.rates, batch_size=self.batch_size,
+            rates_at=self.rates,
+            batch_size=self.batch_size,
+            step_rate_at=self.optimizer.step_rate,
+            settings_at=self.optimizer.settings,
+            scalars_at=self.optimizer.scalars,
             coefficients_at=self.coefficients,
-        )  # fmt: skip
-        if self.optimizer.average is not None:
+        )
+        if self.state.average is not None:
             self.plan.add(
-                catalog.begin_average_unit(precision), state_at=state,
-                coefficients_at=self.coefficients,
-            )  # fmt: skip
+                catalog.begin_average_unit(precision),
+                numbers_at=self.state.average.numbers,
+                weight_at=self.average_weight,
+            )
         return weights
 
     def _add_parameters(self, shared):
@@ -97,7 +104,7 @@ class Trainer:
             blocks += [_Weights(shared, i), _Biases(shared, i)]
             if layer.norm_offset is not None:
                 blocks.append(_Norms(shared, i))
-            if layer.running_offset is not None and self.optimizer.average is not None:
+            if layer.running_offset is not None and self.state.average is not None:
                 blocks.append(_Running(shared, i))
             if layer.slope_offset is not None:
                 blocks.append(_Slope(shared, i))
@@ -128,7 +135,7 @@ class Trainer:
             catalog.clip_unit(shared.precision), square_sums_at=self.norm_sums,
             n_sums=len(self.norm_sums),
             max_norm_at=np.array([float(self.regularization.max_grad_norm)]),
-            coefficients_at=self.coefficients,
+            scaling_at=self.scaling,
         )  # fmt: skip
 
     def _add_orthogonal_steps(self, matrices):
@@ -198,7 +205,7 @@ class _Parameters:
         if trainer.is_penalized:
             trainer.plan.add(
                 catalog.penalize_unit(self.shared.precision), params_at=self.shared.params,
-                gradient_at=trainer.gradient, coefficients_at=trainer.penalty, **self.place,
+                gradient_at=trainer.gradient, scaling_at=trainer.penalty, **self.place,
                 decay=self.decay,
             )  # fmt: skip
         if trainer.is_clipped:
@@ -212,20 +219,27 @@ class _Parameters:
         slots = trainer.optimizer.slots
         trainer.plan.add(
             catalog.update_unit(self.shared.precision, trainer.optimizer.rule_name),
-            params_at=self.shared.params, gradient_at=trainer.gradient, slot_0_at=slots[0],
-            slot_1_at=slots[-1], coefficients_at=trainer.coefficients, **self.place,
+            params_at=self.shared.params,
+            gradient_at=trainer.gradient,
+            slots_at=slots,
+            n_params=slots.shape[1],
+            coefficients_at=trainer.coefficients,
+            scaling_at=trainer.scaling,
+            **self.place,
             decay=self.decay,
-        )  # fmt: skip
+        )
         self.add_rest(trainer)
 
     def add_rest(self, trainer):
         """What there is to do once the parameters have changed."""
-        if trainer.optimizer.average is not None:
+        if trainer.state.average is not None:
             trainer.plan.add(
-                catalog.average_unit(self.shared.precision), params_at=self.shared.params,
-                average_at=trainer.optimizer.average, coefficients_at=trainer.coefficients,
+                catalog.average_unit(self.shared.precision),
+                params_at=self.shared.params,
+                average_at=trainer.state.average.values,
+                weight_at=trainer.average_weight,
                 **self.place,
-            )  # fmt: skip
+            )
 
     def _add_sums(self, values, sums, of):
         rows, columns, block = self.shape
@@ -261,7 +275,7 @@ class _Weights(_Parameters):
             self._add_sums(weights, trainer.sizes, "sizes")
         if trainer.optimizer.rule.orthogonal and self.i < len(self.shared.layers) - 1:
             self.orthogonalization = Orthogonalization(
-                self.shared, self.i, trainer.optimizer, trainer.coefficients
+                self.shared, self.i, trainer.optimizer, trainer.coefficients, trainer.scaling
             )
             self.orthogonalization.add_average(trainer.gradient)
         else:

@@ -10,22 +10,13 @@ elements apart, and rows of the task are those from ``first`` to ``last``.
 """
 
 from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 
 from fastnn.kernels.jit import quotient, span, view
-from fastnn.kernels.optimizers import (
-    AVERAGE_DECAY,
-    AVERAGE_POWER,
-    C_ALPHA,
-    C_ALPHA_1,
-    C_AVERAGE,
-    C_KEEP,
-    C_SCALE,
-    N_COEFFICIENTS,
-    N_STATE,
-    STEP_RATE,
-)
+from fastnn.kernels.named import load, store
+from fastnn.kernels.optimizers import AverageNumbers
 
 # Places in the step's state (8,), int64: first row of the mini-batch in the order, its rows, 1 if
 # there is nothing to train on, and the address of the order (n,) in which the data's rows are
@@ -36,6 +27,16 @@ N_STEP = 8
 # strengths of the L2 and the L1 penalty, and what the weights of the mini-batch were multiplied by.
 WEIGHT_SUM, LOSS, ALPHA, ALPHA_1, LIFT = range(5)
 N_SCALARS = 5
+
+
+class Scaling(NamedTuple):
+    """What makes the gradient of a mean with penalties out of that of a sum over a mini-batch."""
+
+    scale: float
+    alpha: float
+    alpha_1: float
+
+
 # Bounds for the largest weight of a mini-batch. Between them neither the products of deltas and
 # weights nor 1 over the sum of the weights overflow or vanish, in float32 either.
 LEAST_WEIGHT, MOST_WEIGHT = 2.0**-60, 2.0**60
@@ -57,13 +58,13 @@ def row_number(state, i):
     return view(state[ORDER], i + 1, np.int64)[i] if state[ORDER] != 0 else i
 
 
-def begin_step(step, task, scalars_at, coefficients_at):
+def begin_step(step, task, scalars_at, scaling_at):
     # The weight of a mini-batch whose rows all have weight 1.
     rows = view(step, N_STEP, np.int64)[ROWS]
-    set_weight(np.float64(rows), 1.0, scalars_at, coefficients_at)
+    set_weight(np.float64(rows), 1.0, scalars_at, scaling_at)
 
 
-def begin_weighted_step(step, task, weights_at, batch_weights_at, scalars_at, coefficients_at):
+def begin_weighted_step(step, task, weights_at, batch_weights_at, scalars_at, scaling_at):
     # batch_weights (rows,) = the weights of the mini-batch's rows, lifted. Where their sum is zero
     # there is nothing to train on.
     state = view(step, N_STEP, np.int64)  # (8,)
@@ -84,7 +85,7 @@ def begin_weighted_step(step, task, weights_at, batch_weights_at, scalars_at, co
         rounded += np.float64(batch_weights[r])
     # Weights of both signs may cancel, and roundings would be what is left.
     total = total if least < 0.0 else rounded
-    set_weight(total, lift, scalars_at, coefficients_at)
+    set_weight(total, lift, scalars_at, scaling_at)
     state[SKIP] = 1 if total == 0.0 else 0
 
 
@@ -100,22 +101,27 @@ def lift_of(largest):
     return lift
 
 
-def set_weight(total, lift, scalars_at, coefficients_at):
+def set_weight(total, lift, scalars_at, scaling_at):
     # The weight of the mini-batch, what makes a sum over it a mean, and its penalties.
     scalars = view(scalars_at, N_SCALARS, np.float64)  # (5,)
     scalars[WEIGHT_SUM], scalars[LIFT] = total, lift
-    coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
-    coefficients[C_SCALE] = 1.0 / total
-    coefficients[C_ALPHA] = lift * scalars[ALPHA]
-    coefficients[C_ALPHA_1] = lift * scalars[ALPHA_1]
+    scaling = Scaling(1.0 / total, lift * scalars[ALPHA], lift * scalars[ALPHA_1])
+    store(scaling_at, 0, 1, real, scaling)
 
 
-def begin_update(step, task, state_at, rates_at, batch_size, coefficients_at):
-    # The optimizer's own part of a step, at the rate that rates (mini-batches,) has for it.
+def begin_update(
+    step, task, rates_at, batch_size, step_rate_at, settings_at, scalars_at, coefficients_at
+):  # fmt: skip
+    # The optimizer's own part of a step, at the rate that rates (mini-batches,) has for it, which
+    # step_rate (1,) keeps.
     batch = quotient(view(step, N_STEP, np.int64)[ROW], batch_size)
-    state = view(state_at, N_STATE, np.float64)  # (16,)
-    state[STEP_RATE] = view(rates_at, batch + 1, np.float64)[batch]
-    begin(state, view(coefficients_at, N_COEFFICIENTS, real))
+    rate = view(rates_at, batch + 1, np.float64)[batch]
+    view(step_rate_at, 1, np.float64)[0] = rate
+    settings = load(settings_at, 0, 1, np.float64, Settings)
+    scalars = load(scalars_at, 0, 1, np.float64, Scalars)
+    scalars, coefficients = begin(rate, settings, scalars)
+    store(scalars_at, 0, 1, np.float64, scalars)
+    store(coefficients_at, 0, 1, real, coefficients)
 
 
 def gather(
@@ -263,92 +269,82 @@ def segment_sums(step, task, values_at, n_rows, n_columns, sums_at, block):
 
 
 def penalize(
-    step, task, params_at, gradient_at, coefficients_at, offset, size, block, decay
+    step, task, params_at, gradient_at, scaling_at, offset, size, block, decay
 ):  # fmt: skip
     # The gradient of the mean loss with its penalties, of ``block`` parameters of the ``size``
     # that begin at ``offset``, from that of the sum over the mini-batch.
     low, high = offset + task * block, offset + min(task * block + block, size)
-    c = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
-    scale = c[C_SCALE]
-    alpha, alpha_1 = (c[C_ALPHA], c[C_ALPHA_1]) if decay != 0 else (real(0), real(0))
+    scaling = load(scaling_at, 0, 1, real, Scaling)
+    alpha = scaling.alpha if decay != 0 else real(0)
+    alpha_1 = scaling.alpha_1 if decay != 0 else real(0)
     w = span(params_at, low, high, real)
     g = span(gradient_at, low, high, real)
     for i in range(w.shape[0]):
         sign = real(1) if w[i] > real(0) else real(-1) if w[i] < real(0) else real(0)
-        g[i] = (g[i] + alpha * w[i] + alpha_1 * sign) * scale
+        g[i] = (g[i] + alpha * w[i] + alpha_1 * sign) * scaling.scale
 
 
-def clip(step, task, square_sums_at, n_sums, max_norm_at, coefficients_at):
+def clip(step, task, square_sums_at, n_sums, max_norm_at, scaling_at):
     # The factor that makes the norm of the whole gradient at most max_norm.
     squares = lane_sum(view(square_sums_at, n_sums, np.float64), 0, n_sums)
     max_norm = view(max_norm_at, 1, np.float64)[0]
     norm = sqrt(squares)
-    coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
     # An infinite one is left, to be seen.
-    coefficients[C_SCALE] = max_norm / norm if max_norm < norm < np.inf else 1.0
+    factor = max_norm / norm if max_norm < norm < np.inf else 1.0
+    store(scaling_at, 0, 1, real, Scaling(factor, 0.0, 0.0))
 
 
 def update(
-    step, task, params_at, gradient_at, slot_0_at, slot_1_at, coefficients_at, offset, size,
-    block, decay
+    step, task, params_at, gradient_at, slots_at, n_params, coefficients_at, scaling_at, offset,
+    size, block, decay
 ):  # fmt: skip
-    # The optimizer's step for ``block`` parameters of the ``size`` that begin at ``offset``.
+    # The optimizer's step for ``block`` parameters of the ``size`` that begin at ``offset``, which
+    # the rule's slots (n_slots, n_params) are of, too.
     low, high = offset + task * block, offset + min(task * block + block, size)
-    coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
-    update_range(
-        span(params_at, low, high, real),
-        span(gradient_at, low, high, real),
-        span(slot_0_at, low, high, real),
-        span(slot_1_at, low, high, real),
-        coefficients, decay != 0,
-    )  # fmt: skip
-
-
-def update_two_slots(w, g, slot_0, slot_1, c, decay):
-    alpha, scale = c[C_ALPHA] if decay else real(0), c[C_SCALE]
-    own = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
+    c = load(coefficients_at, 0, 1, real, Coefficients)
+    scaling = load(scaling_at, 0, 1, real, Scaling)
+    w = span(params_at, low, high, real)  # (task's parameters,)
+    g = span(gradient_at, low, high, real)  # (task's parameters,)
+    strength = strength_of(c, scaling, decay != 0)
     for i in range(w.shape[0]):
-        gradient = (g[i] + alpha * w[i]) * scale
-        w[i], slot_0[i], slot_1[i] = step_of(w[i], gradient, slot_0[i], slot_1[i], own)
+        slots = load(slots_at, low + i, n_params, real, Slots)
+        decayed, gradient = prepare(w[i], g[i], strength, scaling.scale)
+        w[i], slots = step_of(decayed, gradient, slots, c)
+        store(slots_at, low + i, n_params, real, slots)
 
 
-def update_one_slot(w, g, slot_0, slot_1, c, decay):
-    alpha, scale = c[C_ALPHA] if decay else real(0), c[C_SCALE]
-    own = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
-    for i in range(w.shape[0]):
-        gradient = (g[i] + alpha * w[i]) * scale
-        w[i], slot_0[i], _ = step_of(w[i], gradient, slot_0[i], real(0), own)
+def penalty_of(c, scaling, decay):
+    # The strength of the penalty, for parameters that have one.
+    return scaling.alpha if decay else real(0)
 
 
-def update_two_slots_decoupled(w, g, slot_0, slot_1, c, decay):
-    # The weights shrink by themselves first.
-    keep, scale = c[C_KEEP] if decay else real(1), c[C_SCALE]
-    own = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
-    for i in range(w.shape[0]):
-        gradient = g[i] * scale
-        w[i], slot_0[i], slot_1[i] = step_of(keep * w[i], gradient, slot_0[i], slot_1[i], own)
+def add_penalty(w, g, alpha, scale):
+    # A parameter, and the gradient of the mean loss with its penalty.
+    return w, (g + alpha * w) * scale
 
 
-def update_one_slot_decoupled(w, g, slot_0, slot_1, c, decay):
-    keep, scale = c[C_KEEP] if decay else real(1), c[C_SCALE]
-    own = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
-    for i in range(w.shape[0]):
-        gradient = g[i] * scale
-        w[i], slot_0[i], _ = step_of(keep * w[i], gradient, slot_0[i], real(0), own)
+def keep_of(c, scaling, decay):
+    # The part that a step leaves of a parameter whose decay is decoupled.
+    return c.keep if decay else real(1)
 
 
-def begin_average(step, task, state_at, coefficients_at):
+def decay_first(w, g, keep, scale):
+    # That part, and the gradient of the mean loss.
+    return keep * w, g * scale
+
+
+def begin_average(step, task, numbers_at, weight_at):
     # The weight of this step's parameters in their average, which thus is one from the first on.
-    state = view(state_at, N_STATE, np.float64)  # (16,)
-    state[AVERAGE_POWER] *= state[AVERAGE_DECAY]
-    coefficients = view(coefficients_at, N_COEFFICIENTS, real)  # (16,)
-    coefficients[C_AVERAGE] = (1.0 - state[AVERAGE_DECAY]) / (1.0 - state[AVERAGE_POWER])
+    numbers = load(numbers_at, 0, 1, np.float64, AverageNumbers)
+    rest = numbers.rest * numbers.decay
+    store(numbers_at, 0, 1, np.float64, AverageNumbers(numbers.decay, rest))
+    view(weight_at, 1, real)[0] = (1.0 - numbers.decay) / (1.0 - rest)
 
 
-def average(step, task, params_at, average_at, coefficients_at, offset, size, block):
+def average(step, task, params_at, average_at, weight_at, offset, size, block):
     # The average of ``block`` parameters of the ``size`` that begin at ``offset``.
     low, high = offset + task * block, offset + min(task * block + block, size)
-    weight = view(coefficients_at, N_COEFFICIENTS, real)[C_AVERAGE]
+    weight = view(weight_at, 1, real)[0]
     w, mean = span(params_at, low, high, real), span(average_at, low, high, real)
     for i in range(w.shape[0]):
         mean[i] += weight * (w[i] - mean[i])
