@@ -121,6 +121,20 @@ class HistoryMixin:
             "validation set, with samples of every class, or another scoring."
         )
 
+    def _advise_ended(self):
+        notices.advise(
+            f"Early stopping has ended this training ({self.stop_reason_}) and partial_fit "
+            "changes nothing. To go on, set early_stopping=False; for a new model, call fit."
+        )
+
+    def _warn_of_end(self, watch, result, incremental):
+        """Warn where a training did not end as it should."""
+        self._advise_undefined(watch, result.outcome)
+        if result.outcome == "failed":
+            self._warn_lbfgs(result)
+        elif self.solver == "lbfgs" or not incremental or result.outcome != "max_iter":
+            self._warn_outcome(result.outcome)
+
     def _warn_outcome(self, outcome):
         if outcome == "interrupted":
             notices.warn("Training interrupted by user.")

@@ -52,9 +52,6 @@ class ValidationSet:
 
     Parameters
     ----------
-    model : estimator
-        The one that is being fitted.
-    network : Network
     data : Data
         With the weights that the loss has.
     labels : array-like or CSR matrix of shape (n_rows, ...)
@@ -63,49 +60,25 @@ class ValidationSet:
         The weights that the user gave.
     rows : ndarray of int64 or None
         The validation's rows of ``data``, all if None; the others are per row already.
+
+    Attributes
+    ----------
+    y : ndarray of shape (n_rows, n_targets)
+        The targets of its rows.
+    loss_weight : ndarray of shape (n_rows,) or None
+        The weights that they have in the loss.
     """
 
-    model: Any
-    network: Any
     data: Data
     labels: Any
     score_weight: np.ndarray | None = None
     rows: np.ndarray | None = None
-    # ``snapshot(params, named=False)`` is the model as if training had ended with these parameters.
-    snapshot: Any = None
 
     def __post_init__(self):
         rows = slice(None) if self.rows is None else self.rows
         self.y = self.data.y[rows]
         weight = self.data.sample_weight
         self.loss_weight = None if weight is None else _scaled(weight[rows])
-        self._check_weights()
-        # Made when it is first needed, as it may compile.
-        self.evaluation = None
-        self.scorer = None
-        self.is_own_scorer = self.model.scoring is None and self.model._scores_itself
-        if self.is_own_scorer:
-            self.scorer = _score_of
-        elif callable(self.model.scoring) or self.model.scoring not in (None, "loss"):
-            self.scorer = check_scoring(self.model, self.model.scoring)
-        if self.scorer is not None:
-            # A copy of the rows only where the user's scorer is to see them.
-            self.X = self.data.X if self.rows is None else self.data.X[self.rows]
-
-    def _check_weights(self):
-        """Raise ValueError if no sample has a weight in what the network is judged by."""
-        if self.score_weight is not None and not self.score_weight.any():
-            raise ValueError(
-                f"{NO_WEIGHT} All samples that are set aside for validation have weight zero. Give "
-                "more samples weight, or a validation set of your own (X_val and y_val)."
-            )
-        if self.model.scoring != "loss" or self.loss_weight is None or self.loss_weight.any():
-            return
-        raise ValueError(
-            f"{NO_WEIGHT} class_weight={self.model.class_weight!r} makes those of the validation "
-            "set all zero, which scoring='loss' is to judge by. Give it samples of other classes, "
-            "or another scoring."
-        )
 
     @property
     def is_split_off(self):
@@ -113,59 +86,131 @@ class ValidationSet:
         return self.rows is not None
 
     @property
-    def _scores_all_outputs(self):
-        """Whether outputs that are not numbers have a score: the labels of scikit-learn's do."""
-        return (
-            self.is_split_off
-            and not self.model._y_numeric
-            and self.model.scoring is None
-            and self.scorer is None
-        )
+    def X(self):
+        """The features of its rows: a copy of them where others are between."""
+        return self.data.X if self.rows is None else self.data.X[self.rows]
 
-    def evaluate(self, params):
+
+class Evaluation:
+    """How the network of an epoch does on a validation set.
+
+    Parameters
+    ----------
+    network : Network
+    validation : ValidationSet
+    make : callable
+        ``make(network, data, dtype=, rows=)`` is a Backend's evaluation. It is made when it is
+        first needed, as it may compile.
+    score : callable
+        ``score(params, outputs, loss)`` of outputs that are numbers.
+    takes_any : bool
+        Whether outputs that are not numbers have a score, too.
+    """
+
+    def __init__(self, network, validation, make, score, *, takes_any=False):
+        self.network, self.validation = network, validation
+        self.make, self.score, self.takes_any = make, score, takes_any
+        self.evaluation = None
+
+    def __call__(self, params):
         """Score and loss of the network with these parameters; NaN where undefined."""
         network, folded = self.network.folded(params)
         if self.evaluation is None:
-            self.evaluation = self.model._backend().evaluation(
-                network, self.data, dtype=params.dtype, rows=self.rows
-            )
+            data, rows = self.validation.data, self.validation.rows
+            self.evaluation = self.make(network, data, dtype=params.dtype, rows=rows)
         outputs, losses = self.evaluation(folded)
-        loss = _mean(losses, self.loss_weight)
-        if not self._scores_all_outputs and not np.isfinite(outputs).all():
+        loss = _mean(losses, self.validation.loss_weight)
+        if not self.takes_any and not np.isfinite(outputs).all():
             return np.nan, loss
-        return self._score(params, outputs, loss), loss
+        return self.score(params, outputs, loss), loss
 
-    def _score(self, params, outputs, loss):
-        if self.model.scoring == "loss":
-            return -loss
-        if self.scorer is not None:
-            weight = {} if self.score_weight is None else {"sample_weight": self.score_weight}
-            model = self.snapshot(params, named=self.is_own_scorer)
-            if self.is_own_scorer:
-                return self._score_by_subclass(model, weight)
-            try:
-                return float(self.scorer(model, self.X, self.labels, **weight))
-            except (AttributeError, TypeError, ValueError) as error:
-                raise ValueError(
-                    f"scoring={self.model.scoring!r} failed on the validation set: {error}. Use "
-                    "another scorer, or make one for these classes with "
-                    "sklearn.metrics.make_scorer."
-                ) from error
+
+def evaluation_of(model, network, validation, snapshot):
+    """The `Evaluation` of a fit's epochs, as the parameters of the model ask for.
+
+    Parameters
+    ----------
+    model : estimator
+        The one that is being fitted.
+    network : Network
+    validation : ValidationSet
+    snapshot : callable
+        ``snapshot(params, named=)`` is the model as if training had ended with these parameters.
+    """
+    is_default = model.scoring is None and not model._scores_itself
+
+    def by_outputs(params, outputs, loss):
         with np.errstate(over="ignore"):
-            return self.model._score_outputs(self.y, outputs, self.score_weight)
+            return model._score_outputs(validation.y, outputs, validation.score_weight)
 
-    def _score_by_subclass(self, model, weight):
-        """The score by a user's ``_score``, which may note something in attributes."""
-        before = vars(model).copy()
-        score = float(self.scorer(model, self.X, self.labels, **weight))
-        for name, value in vars(model).items():
+    if model.scoring == "loss":
+        score = _by_loss
+    elif is_default:
+        score = by_outputs
+    elif model.scoring is None:
+        score = _by_subclass(model, validation, snapshot)
+    else:
+        score = _by_scorer(model, validation, snapshot)
+    # The labels of scikit-learn's networks have a score, whatever they are made of.
+    takes_any = validation.is_split_off and is_default and not model._y_numeric
+    return Evaluation(network, validation, model._backend().evaluation, score, takes_any=takes_any)
+
+
+def _by_loss(params, outputs, loss):
+    return -loss
+
+
+def _by_subclass(model, validation, snapshot):
+    """The score by a user's ``_score``, which may note something in attributes."""
+    X, weight = validation.X, _as_keyword(validation.score_weight)
+
+    def score(params, outputs, loss):
+        moment = snapshot(params)
+        before = vars(moment).copy()
+        result = float(moment._score(X, validation.labels, **weight))
+        for name, value in vars(moment).items():
             if value is not before.get(name):
-                setattr(self.model, name, value)
-        return score
+                setattr(model, name, value)
+        return result
+
+    return score
 
 
-def _score_of(model, X, y, **weight):
-    return model._score(X, y, **weight)
+def _by_scorer(model, validation, snapshot):
+    scorer = check_scoring(model, model.scoring)
+    X, weight = validation.X, _as_keyword(validation.score_weight)
+
+    def score(params, outputs, loss):
+        try:
+            return float(scorer(snapshot(params, named=False), X, validation.labels, **weight))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"scoring={model.scoring!r} failed on the validation set: {error}. Use another "
+                "scorer, or make one for these classes with sklearn.metrics.make_scorer."
+            ) from error
+
+    return score
+
+
+def _as_keyword(weight):
+    return {} if weight is None else {"sample_weight": weight}
+
+
+def _checked(model, validation):
+    """The validation set; ValueError if no sample has a weight in what a network is judged by."""
+    if validation.score_weight is not None and not validation.score_weight.any():
+        raise ValueError(
+            f"{NO_WEIGHT} All samples that are set aside for validation have weight zero. Give "
+            "more samples weight, or a validation set of your own (X_val and y_val)."
+        )
+    weight = validation.loss_weight
+    if model.scoring != "loss" or weight is None or weight.any():
+        return validation
+    raise ValueError(
+        f"{NO_WEIGHT} class_weight={model.class_weight!r} makes those of the validation "
+        "set all zero, which scoring='loss' is to judge by. Give it samples of other classes, "
+        "or another scoring."
+    )
 
 
 def criterion_of(model, validation):
@@ -189,7 +234,7 @@ def _mean(losses, weights):
         return float((losses * weights).sum() / total) if total > 0 else np.nan
 
 
-def given_validation(model, network, given, train, dtype, loss_weights):
+def given_validation(model, given, train, dtype, loss_weights):
     """The `ValidationSet` that the user gave; ``train`` is the `Data` that is trained on.
 
     ``loss_weights(encoded, weight)`` puts class weights to those of the samples.
@@ -215,10 +260,10 @@ def given_validation(model, network, given, train, dtype, loss_weights):
     if encoded.dtype.kind == "f":
         warn_other_target_scale(train.y, encoded)
     data = Data(X, encoded, loss_weights(encoded, weight))
-    return ValidationSet(model, network, data, labels, weight)
+    return _checked(model, ValidationSet(data, labels, weight))
 
 
-def split_off(model, network, data, labels, sample_weight, random_state):
+def split_off(model, data, labels, sample_weight, random_state):
     """Row numbers to train on, and the `ValidationSet` of the others."""
     rows = np.arange(data.X.shape[0], dtype=np.int64)
     split = {"random_state": random_state, "test_size": model.validation_fraction}
@@ -243,4 +288,4 @@ def split_off(model, network, data, labels, sample_weight, random_state):
             "more samples weight, or a validation set of your own."
         )
     labels = labels[held_out] if sparse.issparse(labels) else np.asarray(labels)[held_out]
-    return train, ValidationSet(model, network, data, labels, weight, held_out)
+    return train, _checked(model, ValidationSet(data, labels, weight, held_out))

@@ -268,7 +268,7 @@ params = dict(hidden_layer_sizes=3, random_state=0, max_iter=2)
 before = dict(cache.STATS)
 def loss(activation):
     return fastnn.MLPRegressor(activation=activation, **params).fit(X, X[:, 0]).loss_
-print(json.dumps([loss("from_table") == loss("identity"), cache.STATS]))
+print(json.dumps([bool(loss("from_table") == loss("identity")), cache.STATS]))
 """
 
 

@@ -388,7 +388,7 @@ def test_the_names_exist():
     """Every private method that scikit-learn's classes define, but for those of its insides."""
     inside = {
         "_compute_loss_grad", "_backprop", "_unpack", "_update_no_improvement_count",
-        "_check_solver",
+        "_check_solver", "_fit_lbfgs", "_fit_stochastic",
     }  # fmt: skip
     for ours, theirs in SCIKIT_LEARN.items():
         names = {

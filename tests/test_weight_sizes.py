@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import fastnn.base
+import fastnn.preparation
 from common import (
     PEER_PROBLEMS,
     estimator_for,
@@ -124,7 +124,7 @@ def test_data_in_float32_and_weights_beyond_it():
 
 def signed(monkeypatch):
     """Let negative weights reach the core."""
-    monkeypatch.setattr(fastnn.base, "check_sample_weight", lambda weights, *rest: weights)
+    monkeypatch.setattr(fastnn.preparation, "check_sample_weight", lambda weights, *rest: weights)
 
 
 @needs_sklearn("1.7")
