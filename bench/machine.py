@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 import peak
 
-PACKAGES = ("fastnn", "numba", "numpy", "scipy", "scikit-learn", "torch", "jax")
+PACKAGES = ("scikit-fastnn", "numba", "numpy", "scipy", "scikit-learn", "torch", "jax")
 # The load average from which on times are not to be trusted.
 QUIET = 0.5
 

@@ -94,7 +94,7 @@ def requires_at_runtime():
     pyproject = PACKAGE.parent / "pyproject.toml"
     if pyproject.exists():
         return tomllib.loads(pyproject.read_text())["project"]["dependencies"]
-    return [line for line in requires("fastnn") if "extra ==" not in line]
+    return [line for line in requires("scikit-fastnn") if "extra ==" not in line]
 
 
 def test_files():
