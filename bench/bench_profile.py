@@ -32,7 +32,7 @@ PROFILED = ("XS", "S", "A", "M", "L")
 SLICE = 0.2
 # Steps are repeated many times on the same weights: they should hardly move.
 LEARNING_RATE = 1e-9
-# What a unit is for, by the beginning of its name.
+# The purpose of a unit, by the beginning of its name.
 PARTS = {
     "gather": "gather",
     "activate": "activation",
@@ -140,7 +140,7 @@ def time_batches(plan, row, order, n_batches):
 
 
 def part_of(entry, layer_units):
-    """What the unit is for; for a matrix product also of which layer."""
+    """The purpose of the unit; for a matrix product its layer, too."""
     name = entry.unit.name
     if is_bias_gradient(entry):
         return "bias gradients"

@@ -41,7 +41,7 @@ def measure(dtypes=None, n_runs=WARM_RUNS, workers=None):
 
 
 def run_process(directory):
-    """What a fresh process with its cache there reports."""
+    """The report of a fresh process that has its cache there."""
     environment = os.environ | {"FASTNN_CACHE": directory}
     command = [sys.executable, __file__, "--in-fresh-process"]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
@@ -97,7 +97,7 @@ def fit_and_predict(fastnn, X, y, params):
 
 
 def markdown(result):
-    """What a start costs, and the units that it prepares."""
+    """The cost of a start, and the units that it prepares."""
     from formatting import duration, table
 
     header = ["median of processes", "cache empty", "from the cache"]

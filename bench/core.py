@@ -8,7 +8,7 @@ from fastnn.state import OptimizerState, TrainingState, WeightAverage
 
 
 def make_trainer(row, X, y, learning_rate=None, feature=None, n_jobs=1):
-    """What a fit of the row trains with, and its network.
+    """The trainer of a fit of the row, and its network.
 
     A feature has what is to be different: see feature_costs.py.
     """

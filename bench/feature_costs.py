@@ -20,7 +20,7 @@ LEAST = 0.1
 
 @dataclass(frozen=True)
 class Feature:
-    """What differs from the default network's training, by where it belongs."""
+    """The difference to the default network's training, by where it belongs."""
 
     title: str
     network: dict = field(default_factory=dict)

@@ -17,7 +17,7 @@ QUIET = 0.5
 
 
 def describe():
-    """What the numbers were measured on."""
+    """The machine that the numbers were measured on."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": cpu_name(),

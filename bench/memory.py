@@ -136,7 +136,7 @@ def count_allocations(name):
 
 
 def numba_allocations():
-    """What compiled code has allocated in this process, counted from the first call on."""
+    """The allocations of compiled code in this process, counted from the first call on."""
     from numba import njit
     from numba.core.runtime import rtsys
 

@@ -90,7 +90,7 @@ def prepare_compiled(row, X, y, n_threads):
     one_epoch = perf_counter()
     train(n_epochs=1)
     compiling = perf_counter() - one_epoch
-    # What is left when the epoch itself is taken away.
+    # The rest, when the epoch itself is taken away.
     return compiling - train(n_epochs=1)[0], train
 
 

@@ -32,7 +32,7 @@ from rows import ROWS
 AVX512_BLAS = {"OPENBLAS_CORETYPE": "SkylakeX"}
 # Without its cache on disk the seconds of compiling are those of a first use.
 FASTNN_NO_CACHE = {"FASTNN_CACHE": "0"}
-# Of spinning before each training.
+# A processor spins for so long before each training.
 SECONDS_AWAKE = 0.1
 # In a worker: coefs and intercepts of its last training.
 last_weights = []

@@ -42,7 +42,7 @@ class Process:
         self.close()
 
     def call(self, function, *arguments):
-        """What the function returns there."""
+        """The result of the function there."""
         return self._pool.submit(function, *arguments).result()
 
     def close(self):

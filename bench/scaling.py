@@ -1,4 +1,4 @@
-"""What a second core and a second thread of the user's bring to fastnn, in float32."""
+"""The gain of a second core, and of a second thread of the user's, in float32."""
 
 import threading
 import warnings

@@ -113,7 +113,7 @@ def peak_line(results):
 
 
 def compile_line(results):
-    """What compiling took each library, beside the times: the least and the most of the rows."""
+    """The time that each library compiled, beside the times: the least and the most of the rows."""
     seconds = {}
     for _, measured in measurements(results):
         for name, peer in measured["peers"].items():

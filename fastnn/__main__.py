@@ -89,7 +89,7 @@ def print_stats_at_exit():
             shutil.rmtree(folder, ignore_errors=True)
             streams.write_line(stats.table(entries, perf_counter() - begin), to="stderr")
 
-    # What is registered first is called last.
+    # The function that is registered first is called last.
     atexit.register(finish)
 
 
@@ -140,7 +140,7 @@ def run_by_runpy(run, what, **options):
 
 
 def program_frames(traceback):
-    """What is left of a traceback after the frames that led from here to the program."""
+    """The rest of a traceback after the frames that led from here to the program."""
     own = (__file__, runpy.__file__, "<frozen runpy>")
     while traceback is not None and traceback.tb_frame.f_code.co_filename in own:
         traceback = traceback.tb_next

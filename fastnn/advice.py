@@ -13,13 +13,13 @@ from fastnn.parameters import has_hidden_layers
 
 # Rows that are looked at, evenly spaced.
 N_ROWS = 500
-# Of a column of X: its root mean square. Of all columns: how far their means are from 0, in
-# standard deviations. Of rows: their length.
+# LARGE_COLUMN is a root mean square of a column of X, FAR_OFF how many standard deviations the
+# means of all columns are from 0, and SHORT_ROW the length of rows.
 LARGE_COLUMN, FAR_OFF, SHORT_ROW = 50.0, 5.0, 0.1
-# Of a regression target: root mean square, standard deviation.
+# LARGE_TARGET is a root mean square of a regression target, SMALL_TARGET its standard deviation.
 LARGE_TARGET, SMALL_TARGET = 30.0, 0.03
-# Of a validation set: how many times longer or shorter its rows are than those of X; and how many
-# spreads of X its mean is from that of X.
+# OTHER_SIZE is how many times longer or shorter the rows of a validation set are than those of X,
+# and OTHER_PLACE how many spreads of X its mean is from that of X.
 OTHER_SIZE, OTHER_PLACE = 5.0, 3.0
 # OTHER_SIZE and OTHER_PLACE hold for a validation set's targets, too, with these limits beside
 # them: STANDARDISED is how near to 0 and 1 the mean and the standard deviation of y have to be,
@@ -28,8 +28,8 @@ OTHER_SIZE, OTHER_PLACE = 5.0, 3.0
 # targets earn advice in less than one of 20 cases, from 10 validation rows on; targets that were
 # not transformed, beside standardised ones, earn it on all data sets tried.
 STANDARDISED, ENOUGH_ROWS = 0.2, 10
-# What has been said. Numbers are rounded, so that the folds of a grid search say the same; Python's
-# own filter would repeat it, as scikit-learn resets it for every fit.
+# The advice that has been given. Its numbers are rounded, so that the folds of a grid search say
+# the same; Python's own filter would repeat it, as scikit-learn resets it for every fit.
 _said = set()
 
 
@@ -92,7 +92,7 @@ def _other_target(own, other):
     mean_val, deviation_val, quartiles_val = _mean_and_spread(other)
     if deviation == 0:
         return ""
-    # What holds has to hold for the quartiles, too: one large value makes a mean and a deviation.
+    # The same has to hold for the quartiles: one large value makes a mean and a deviation.
     middle, range_ = quartiles[1], quartiles[2] - quartiles[0]
     middle_val, range_val = quartiles_val[1], quartiles_val[2] - quartiles_val[0]
     shift = abs(mean_val - mean) / deviation
@@ -174,7 +174,7 @@ def _sample(values):
 
 
 class _Moments:
-    """What the columns of some of the rows are like, in float64.
+    """Moments of the columns of some of the rows, in float64.
 
     Attributes
     ----------

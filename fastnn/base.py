@@ -1,4 +1,4 @@
-"""What MLPClassifier and MLPRegressor share: fitting."""
+"""The base class of MLPClassifier and MLPRegressor, which fits them."""
 
 from abc import ABC
 from time import perf_counter

@@ -117,7 +117,7 @@ def _received(sent, marked, environment):
 
 
 def _nothing_more(carried):
-    """What an estimator uses, reduced on its way to a worker, where all goes along anyway."""
+    """Reduce the entries of an estimator on its way to a worker, where all go along anyway."""
     return Arrived, ((), ENVIRONMENT)
 
 

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import StrOptions, validate_parameter_const
 from fastnn import notices
 from fastnn.parameters import CONSTRAINTS
 
-# What is configured, and what an estimator has where its parameter was not given.
+# INITIAL is configured at the start; an estimator whose parameter was not given has the other.
 INITIAL = {"device": "cpu", "dtype": "auto", "n_jobs": "auto"}
 ESTIMATOR_DEFAULTS = {"device": None, "dtype": "auto", "n_jobs": None}
 # None leaves a setting as it is; "auto" is the way back to none at all.
@@ -220,7 +220,7 @@ class Sent(tuple):
 
 
 def packed():
-    """What an estimator takes along to a worker."""
+    """The configuration that an estimator takes along to a worker."""
     pid = os.getpid() if _Process.is_used else None
     return Sent((pid, dict(_in_force()), notices.advice_is_wanted()))
 

@@ -20,7 +20,7 @@ from fastnn.parameters import check_activation, check_hidden_layer_sizes
 from fastnn.private_names import steps_of
 from fastnn.registration import check_known
 
-# What scikit-learn has: activations of hidden layers, solvers, learning rates, and a regressor's
+# These are scikit-learn's: activations of hidden layers, solvers, learning rates, and a regressor's
 # loss for each output activation.
 HIDDEN_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 SOLVERS = ("lbfgs", "sgd", "adam")
@@ -38,7 +38,7 @@ NOT_OF_STEPS = {"n_jobs", "device", "dtype", "weight_init", "scoring", "max_time
 
 def counterpart(cls):
     """scikit-learn's class for one of our estimators."""
-    # Of the module that defines them, whose names stay when others are patched to mean ours.
+    # The module that defines them keeps its names when others are patched to mean ours.
     name = "MLPClassifier" if issubclass(cls, ClassifierMixin) else "MLPRegressor"
     return getattr(_multilayer_perceptron, name)
 
@@ -285,7 +285,7 @@ def _their_parameters(model, cls, known):
                 left_out[name] = f"{name}={value!r} (now {params[name]!r})"
         elif not _same(value, known.get(name, parameter.default)):
             left_out[name] = f"{name}={value!r}"
-    # Those that a subclass adds.
+    # A subclass may add parameters.
     for name in type(model)._get_param_names():
         if name not in defaults:
             left_out[name] = f"{name}={getattr(model, name)!r}"
@@ -367,7 +367,7 @@ def _set_their_optimizer(result, model, network):
 
 
 def _wrong_model(cls, theirs, model):
-    """What to say where a model is not of the class that was expected."""
+    """The message where a model is not of the class that was expected."""
     if isinstance(model, type):
         return (
             f"{cls.__name__}.from_sklearn takes an instance of scikit-learn's {theirs.__name__}, "
@@ -425,7 +425,7 @@ def _set_our_history(result):
     if losses is None:
         return
     scores = result.validation_scores_
-    # What patience was counted by.
+    # Patience was counted by this.
     result._criterion = BY_TRAINING_LOSS if scores is None else BY_SPLIT_OFF_ROWS
     result.learning_rate_curve_ = [math.nan] * len(losses)
     result.validation_loss_curve_ = None if scores is None else [math.nan] * len(scores)

@@ -82,7 +82,7 @@ class HistoryMixin:
         self.stop_reason_ = watch.reason
         validated = watch.evaluate is not None
         if self.solver == "lbfgs" and not validated and hasattr(self, "learning_rate_curve_"):
-            # What the epochs before were judged by stays for those that follow, as in scikit-learn.
+            # As in scikit-learn, later epochs are judged by what those before this fit were.
             return
         self._criterion = progress.criterion
         self._no_improvement_count = progress.no_improvement_count

@@ -17,14 +17,14 @@ from fastnn.validation import (
     check_sample_weight,
 )
 
-# What decides whether an epoch improves on those before it: a kind, and the scoring. These are the
-# two that scikit-learn has.
+# A criterion decides whether an epoch improves on those before it. It is a kind and the scoring;
+# these are the two that scikit-learn has.
 BY_TRAINING_LOSS = ("training loss", None)
 BY_SPLIT_OFF_ROWS = ("rows split off", None)
 
 
 class Given(NamedTuple):
-    """What the user gave to ``fit`` or ``partial_fit``."""
+    """The data that the user gave to ``fit`` or ``partial_fit``."""
 
     X: Any
     y: Any

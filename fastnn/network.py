@@ -26,15 +26,15 @@ class Layer:
     n_out: int
     weight_offset: int
     bias_offset: int
-    # Of a hidden layer: where the scale and then the shift (n_out,) of its batch normalisation
-    # begin; the running mean and then the variance; and its activation's own parameter.
+    # A hidden layer may have these: the scale and then the shift (n_out,) of its batch
+    # normalisation; the running mean and then the variance; its activation's own parameter.
     norm_offset: int | None = None
     running_offset: int | None = None
     slope_offset: int | None = None
 
 
 def _learned(name):
-    """What an activation's own parameter begins with; None where it has none or is not known."""
+    """The first value of an activation's own parameter; None if it has none or is unknown."""
     return ACTIVATIONS[name].learned if name in ACTIVATIONS else None
 
 
@@ -186,7 +186,7 @@ class Network:
         return norms
 
     def slopes(self, params):
-        """What each hidden layer's activation has learned, a view (1,) of ``params`` or None."""
+        """The parameter of each hidden layer's activation, a view (1,) of ``params`` or None."""
         return [
             None
             if layer.slope_offset is None
@@ -285,7 +285,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Data:
-    """What a network is trained on.
+    """The samples that a network is trained on.
 
     Parameters
     ----------
@@ -349,7 +349,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Regularization:
-    """What training does against overfitting, and against gradients that explode.
+    """The means of a training against overfitting, and against gradients that explode.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def normalized(kwargs, artist):
 
 
 def _score_name(network):
-    """What the validation score of a network is."""
+    """The name of a network's validation score."""
     scoring = getattr(network, "scoring", None)
     if scoring == "loss":
         return "score (negative loss)"
@@ -234,7 +234,7 @@ class LossCurveDisplay:
         if best_epoch is None and _has_numbers(scores):
             # scikit-learn's networks keep the weights of the best score, but not when it was.
             best_epoch = len(network.loss_curve_) - len(scores) + int(np.nanargmax(scores)) + 1
-        # What scikit-learn did not record is NaN in a model that was taken from it.
+        # In a model that was taken from scikit-learn, values that it does not record are NaN.
         validation_loss = getattr(network, "validation_loss_curve_", None)
         return cls(
             loss_curve=network.loss_curve_,
@@ -389,7 +389,7 @@ def _legend_place(sources):
 
 
 def _steps(displays):
-    """What the x axis of several displays counts."""
+    """The unit in which the x axis of several displays counts."""
     return " or ".join(sorted({display.step_name for display in displays}))
 
 

@@ -13,7 +13,7 @@ from fastnn.plotting import figure_axes, network_in, normalized
 
 # Red is positive and blue negative, which is safe for the colour-blind.
 DIVERGING = "RdBu_r"
-# Of a unit's circle, where 1 is the distance of units in the largest column.
+# RADIUS is that of a unit's circle, where 1 is the distance of units in the largest column.
 RADIUS = 0.32
 
 

@@ -185,7 +185,7 @@ class PreparationMixin:
         network = self._network_of(fitted.layer_units)
         dtype = params.dtype if self.dtype == "auto" else np.dtype(self.dtype)
         if replace(network, activation=fitted.activation) != fitted:
-            # What was best by another measure, or of another network, is no mark to beat.
+            # The best by another measure, or of another network, is no mark to beat.
             for name in MARKS:
                 vars(self).pop(name, None)
 
@@ -226,7 +226,7 @@ class PreparationMixin:
         return sample_weight
 
     def _held_out_weights(self, encoded, sample_weight):
-        """Those of a validation set of the user's."""
+        """The weights that samples of the user's validation set have in the loss."""
         return sample_weight
 
     def _watch(self, progress, network, n_samples, validation, call):
@@ -296,7 +296,7 @@ class PreparationMixin:
         return MiniBatches(batch_size, schedule, regularization, self.shuffle, self._random_state)
 
     def _regularization(self, X, n_hidden):
-        """What training does against overfitting."""
+        """The means against overfitting that the parameters ask for."""
         dropout = check_dropout(self.dropout, self.input_dropout, n_hidden)
         augmentation = None if self.augment is None else self.augment.check_images(X)
         # Only what needs a seed draws one: without it the draws are scikit-learn's.

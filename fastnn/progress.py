@@ -91,7 +91,7 @@ class Silence:
         """The fit begins; `end` has to follow, whatever happens."""
 
     def ready(self):
-        """What the fit trains with has been made, which may have compiled it; epochs follow."""
+        """Note that the trainer is there, which may have been compiled; epochs follow."""
 
     def epoch(self, epoch, loss, score=None):
         """An epoch, counted from 1, ended with this loss and this validation score."""
@@ -154,7 +154,7 @@ class ProgressLine(Silence):
         self._draw("stop", self._line(ended=True) if self._n_epochs else None)
 
     def _draw(self, method, *arguments):
-        """What a method of the display returns; where it fails, plain lines follow."""
+        """Call a method of the display; where it fails, plain lines follow."""
         display = self._display
         try:
             return getattr(display, method)(*arguments)
@@ -168,7 +168,7 @@ class ProgressLine(Silence):
         now, epoch, loss, score = self._last
         done = epoch / self.max_epochs
         if self.max_time is not None:
-            # What it takes to get ready is not of the fit's time.
+            # The time to get ready is not the fit's.
             done = max(done, (now - self._ready) / self.max_time)
         figures = [f"loss = {loss:#.5g}"]
         if score is not None:
@@ -216,7 +216,7 @@ def _duration(seconds):
 
 @dataclass(frozen=True)
 class _Line:
-    """What the line says, the less important last, and the part of the fit that is done."""
+    """The texts of the line, the less important last, and the part of the fit that is done."""
 
     name: str
     position: str

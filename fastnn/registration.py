@@ -175,7 +175,7 @@ def functions_of(entry):
 
 
 def fingerprints(entry):
-    """What the functions of an entry mean at present."""
+    """The fingerprints that the functions of an entry have at present."""
     return tuple(map(fingerprint, functions_of(entry)))
 
 
@@ -246,7 +246,7 @@ def _rebuilt(entry):
 
 
 def _after_fork_in_child():
-    # What the parent has registered is not the child's own.
+    # An entry that the parent has registered is not the child's own.
     for kind, registry in (("activation", ACTIVATIONS), ("loss", LOSSES)):
         _adopted.update({(kind, name): None for name, e in registry.items() if e.is_users})
 

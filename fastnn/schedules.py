@@ -9,7 +9,7 @@ MIN_ADAPTIVE_RATE = 1e-6
 # Smith and Topin's one-cycle policy with PyTorch's defaults: the part of the training in which the
 # rate rises, and by what it is divided at the beginning and, from there, in the end.
 RISING, FIRST_DIVISOR, LAST_DIVISOR = 0.3, 25.0, 1e4
-# Of cos(x) = sum of (-1)**i x**(2 i) / (2 i)!, enough for x up to pi / 2 in float64.
+# So many terms of cos(x) = sum of (-1)**i x**(2 i) / (2 i)! do for x up to pi / 2 in float64.
 COSINE_TERMS = 14
 
 

@@ -177,7 +177,7 @@ class WeightAverage:
 
 @dataclass
 class TrainingState:
-    """What the steps of a training change.
+    """All that the steps of a training change.
 
     Training owns it; an estimator keeps a copy, from which a later training goes on.
 
@@ -264,5 +264,4 @@ class TrainingState:
             optimizer.slots = optimizer.slots.astype(params.dtype, copy=False)
         if average is not None:
             average.values = average.values.astype(params.dtype, copy=False)
-        # What it comes to is up to the training that begins.
         return TrainingState(params, optimizer, average, self.random_steps.copy())

@@ -1,4 +1,4 @@
-"""What was trained and how long it took, recorded for ``python -m fastnn --stats``.
+"""The record of what was trained and how long it took, for ``python -m fastnn --stats``.
 
 Recording is on where the environment variable ``FASTNN_STATS`` names a folder. Worker processes
 inherit it, so their fits are counted too; every thread of every process has a file of its own.

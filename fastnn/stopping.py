@@ -1,4 +1,4 @@
-"""What a training has come to, and when it is to end: patience, time, the best weights.
+"""A training watched: how far it has come, when it is to end, its best weights.
 
 `Watch` looks on at a run of either solver kind. Nothing here knows scikit-learn.
 """
@@ -95,7 +95,7 @@ class TimeUp(Exception):
 
 
 class NoCallbacks:
-    """What is told of a fit and its epochs, where nobody wants to know."""
+    """The callbacks of a fit that has none."""
 
     def begin(self, attributes):
         """The fit begins; ``attributes(params)`` are the fitted ones with these parameters."""
@@ -179,7 +179,7 @@ class Watch:
 
     @property
     def judged(self):
-        """What decides whether an epoch improved, in words."""
+        """The figure that decides whether an epoch improved, in words."""
         return self.score_name if self.early_stopping else "Training loss"
 
     @property

@@ -111,7 +111,7 @@ class FullBatches:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be trained.
+    """A network, its data, and the method by which it is to be trained.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Result:
-    """What a training has come to.
+    """The result of a training.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def check_training_data(estimator, X, y, *, y_numeric, precision, reset):
         Not a copy, unless X was of another dtype or format.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs), or CSR matrix
     """
-    # What is neither float32 nor float64 is converted to the first of these.
+    # Numbers that are neither float32 nor float64 are converted to the first of these.
     narrow = precision == "float32"
     X, y = validate_data(
         estimator,
