@@ -11,11 +11,14 @@ from scipy.optimize import rosen, rosen_der
 from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 from sklearn.utils import shuffle
 
-from common import needs_sklearn
+from common import make_problem, needs_sklearn
+from fastnn import MLPRegressor, backends
+from fastnn.monitoring import Given
+from fastnn.preparation import Call
 from fastnn.schedules import EPOCH_SCHEDULES, RISING, Schedule, fall, one_cycle
 from fastnn.state import OptimizerState, TrainingState
-from fastnn.stopping import Progress, Watch
-from fastnn.training import LBFGSFit, StochasticFit
+from fastnn.stopping import NoCallbacks, Progress, Watch
+from fastnn.training import LBFGSFit, StochasticFit, train
 
 EPOCHS = np.arange(1.0, 21.0)
 # Losses, or scores with the sign turned, of twenty epochs.
@@ -446,3 +449,25 @@ def test_a_factor_that_is_none(factor):
     schedule = Schedule(lambda progress: factor, 1.0)
     with pytest.raises(ValueError, match="finite and >= 0, got .* at progress 0"):
         schedule.rates(sgd(1.0), 0, 3)
+
+
+# ---- from a problem to a result ----------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_several_trainings_are_prepared_before_one_begins(solver):
+    """A training needs its problem and state only, and no estimator hears of it before the end."""
+    X, y = make_problem("regression")
+    models = [
+        MLPRegressor(hidden_layer_sizes=(n,), solver=solver, max_iter=5, random_state=n)
+        for n in (3, 4, 5)
+    ]
+    call = Call(incremental=False, started=0.0, callbacks=NoCallbacks())
+    prepared = [model._as_of_now()._prepare(Given(X, y), None, call) for model in models]
+    backend = backends.get_backend()
+    results = [train(one.problem, one.state, backend, one.watch) for one in reversed(prepared)]
+    assert not any(hasattr(model, "coefs_") for model in models)
+    for model, result in zip(models, reversed(results), strict=True):
+        assert_array_equal(result.params, model.fit(X, y)._trained.params)
+        assert result.outcome in ("max_iter", "failed")
