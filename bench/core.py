@@ -3,8 +3,10 @@
 import numpy as np
 
 from fastnn.backends import get_backend
-from fastnn.network import Data, Network, Regularization
-from fastnn.state import OptimizerState, TrainingState, WeightAverage
+from fastnn.network.data import Data
+from fastnn.network.layers import Network
+from fastnn.network.regularization import Regularization
+from fastnn.network.state import OptimizerState, TrainingState, WeightAverage
 
 
 def make_trainer(row, X, y, learning_rate=None, feature=None, n_jobs=1):

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from fastnn.network import Network
+from fastnn.network.layers import Network
 
 # scikit-learn's defaults.
 ALPHA, BETAS, EPSILON = 1e-4, (0.9, 0.999), 1e-8

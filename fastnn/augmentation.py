@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastnn import forks
-from fastnn.network import Augmentation
+from fastnn.network.regularization import Augmentation
 
 # Simard's smoothness of elastic displacements, in pixels.
 SIGMA = 4.0
@@ -214,7 +214,7 @@ class ImageAugmenter(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        settings : fastnn.network.Augmentation
+        settings : fastnn.network.regularization.Augmentation
             What a fit's `Regularization` takes.
 
         Raises

@@ -51,7 +51,7 @@ class Backend(Protocol):
     """The verbs of a device. The dtype of ``params`` is the precision of all of them."""
 
     def trainer(self, network, data, state, *, regularization, batch_size):
-        """A `Trainer` that changes the state, a `fastnn.state.TrainingState`, in place."""
+        """A `Trainer` that changes the state, a `fastnn.network.state.TrainingState`, in place."""
 
     def objective(self, network, data, *, alpha, dtype, rows=None):
         """A callable: params (n_params,) -> loss, gradient (n_params,), of the data or its rows."""

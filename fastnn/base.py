@@ -15,7 +15,7 @@ from fastnn.inspection import InspectionMixin
 from fastnn.parameters import check_scoring_name, check_weight_init
 from fastnn.preparation import Call, PreparationMixin
 from fastnn.private_names import PrivateNamesMixin
-from fastnn.training import train
+from fastnn.training.problem import train
 
 
 class BaseMultilayerPerceptron(

@@ -1,6 +1,6 @@
 """scikit-learn's callbacks: what they are told of a fit. Newer than 1.8, so they may be missing."""
 
-from fastnn.stopping import NoCallbacks
+from fastnn.training.watch import NoCallbacks
 
 try:
     from sklearn.callback import CallbackSupportMixin

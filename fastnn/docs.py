@@ -7,9 +7,9 @@ entries belong, so that each parameter is described once.
 import inspect
 from textwrap import TextWrapper
 
-from fastnn.initializers import INITIALIZERS
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.optimizers import OPTIMIZERS, SOLVERS
+from fastnn.network.initializers import INITIALIZERS
 
 PARAMETERS = """\
 hidden_layer_sizes : int or array-like of int, default=(100,)

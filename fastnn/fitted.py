@@ -11,7 +11,7 @@ from fastnn import _version, backends, config
 from fastnn.carried import packed, unpack
 from fastnn.concurrency import AtOnceMixin
 from fastnn.kernels.losses import LINKS
-from fastnn.network import Network
+from fastnn.network.layers import Network
 from fastnn.parameters import check_activation
 from fastnn.pickles import training_state_from, warn_of_another_version
 from fastnn.registration import check_known

@@ -5,8 +5,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastnn import notices
 from fastnn.monitoring import BY_TRAINING_LOSS, criterion_of
-from fastnn.schedules import has_planned_end
-from fastnn.stopping import Progress
+from fastnn.training.schedules import has_planned_end
+from fastnn.training.watch import Progress
 
 # Attributes that a fresh fit deletes before it starts.
 HISTORY = (

@@ -9,7 +9,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
 from fastnn.advice import warn_other_scale, warn_other_target_scale
-from fastnn.network import Data
+from fastnn.network.data import Data
 from fastnn.validation import (
     NO_WEIGHT,
     check_held_out_data,

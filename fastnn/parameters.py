@@ -11,11 +11,11 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Opt
 from fastnn import notices
 from fastnn.augmentation import ImageAugmenter
 from fastnn.backends import DEVICES
-from fastnn.initializers import INITIALIZERS
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS, SOLVERS
-from fastnn.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES, schedule_of
+from fastnn.network.initializers import INITIALIZERS
+from fastnn.training.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES, schedule_of
 
 
 def regression_losses():

@@ -7,8 +7,8 @@ from sklearn import exceptions
 
 from fastnn import _version, notices
 from fastnn.kernels.optimizers import OPTIMIZERS
-from fastnn.schedules import EPOCH_SCHEDULES
-from fastnn.state import OptimizerState, TrainingState
+from fastnn.network.state import OptimizerState, TrainingState
+from fastnn.training.schedules import EPOCH_SCHEDULES
 
 FLOATS = ("float32", "float64")
 # The names in the plain form of a state.

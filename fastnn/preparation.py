@@ -11,7 +11,10 @@ from fastnn.history import HISTORY, MARKS
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import SCIKIT_LEARN_RULES
 from fastnn.monitoring import evaluation_of, given_validation, split_off
-from fastnn.network import Data, Network, Regularization
+from fastnn.network.data import Data
+from fastnn.network.layers import Network
+from fastnn.network.regularization import Regularization
+from fastnn.network.state import OptimizerState, TrainingState, WeightAverage
 from fastnn.parameters import (
     changed_parameters,
     check_activation,
@@ -23,11 +26,10 @@ from fastnn.parameters import (
     warn_ignored_parameters,
 )
 from fastnn.private_names import is_overridden
-from fastnn.progress import name_of_fit
-from fastnn.schedules import EPOCH_SCHEDULES, Schedule, schedule_of, schedule_to_go_on_with
-from fastnn.state import OptimizerState, TrainingState, WeightAverage
-from fastnn.stopping import Watch
-from fastnn.training import FullBatches, MiniBatches, Problem
+from fastnn.training.problem import FullBatches, MiniBatches, Problem
+from fastnn.training.progress import name_of_fit
+from fastnn.training.schedules import EPOCH_SCHEDULES, Schedule, schedule_of, schedule_to_go_on_with
+from fastnn.training.watch import Watch
 from fastnn.validation import check_representable, check_sample_weight, check_training_data
 
 

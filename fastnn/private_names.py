@@ -12,11 +12,11 @@ import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
 
 from fastnn import config
-from fastnn.initializers import INITIALIZERS
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
-from fastnn.network import Data
-from fastnn.state import OptimizerState, TrainingState
+from fastnn.network.data import Data
+from fastnn.network.initializers import INITIALIZERS
+from fastnn.network.state import OptimizerState, TrainingState
 from fastnn.validation import check_training_data
 
 # Methods of scikit-learn's that compiled training never calls, so that overriding them would

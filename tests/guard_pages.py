@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from fastnn.kernels import cpu, perceptron, plan
-from fastnn.network import Data
+from fastnn.network.data import Data
 
 PAGE = mmap.PAGESIZE
 NOTHING, READ_WRITE = 0, mmap.PROT_READ | mmap.PROT_WRITE
@@ -25,7 +25,10 @@ MAKERS = (
     "stack", "zeros", "zeros_like",
 )  # fmt: skip
 # Modules of the package outside fastnn.kernels whose arrays kernels read or write.
-MAKING_ARRAYS = ("augmentation", "base", "inspection", "network", "perceptron")
+MAKING_ARRAYS = (
+    "augmentation", "preparation", "inspection", "network.layers", "network.state", "perceptron",
+    "training.lbfgs",
+)  # fmt: skip
 _libc = ctypes.CDLL(None, use_errno=True)
 
 

@@ -13,7 +13,7 @@ from scipy.special import erf, expit, log_softmax, xlogy
 
 from fastnn import backends
 from fastnn.kernels.losses import LOSSES
-from fastnn.network import Data
+from fastnn.network.data import Data
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 

@@ -9,14 +9,16 @@ import pytest
 from scipy import sparse
 
 from fastnn import MLPClassifier, MLPRegressor, backends
-from fastnn.initializers import INITIALIZERS
 from fastnn.kernels import pace
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import CLASSIFIER_LOSSES
 from fastnn.kernels.optimizers import SOLVERS
-from fastnn.network import Data, Network, Regularization
+from fastnn.network.data import Data
+from fastnn.network.initializers import INITIALIZERS
+from fastnn.network.layers import Network
+from fastnn.network.regularization import Regularization
 from fastnn.parameters import regression_losses
-from fastnn.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES
+from fastnn.training.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES
 from test_backends import train
 
 FEATURES = {

@@ -13,12 +13,10 @@ KERNELS = PACKAGE / "kernels"
 REGISTRIES = ("activations", "losses", "optimizers")
 # Modules that every other may import, and that import none of fastnn's but each other.
 FOR_ALL = ("_version", "exceptions", "forks", "notices", "streams")
-# The rows of the package above the kernels. backends may import kernels.cpu, network and training
-# only the registries; only the estimators' row, what serves it and what uses it knows scikit-learn.
-BELOW_SCIKIT_LEARN = (
-    "exceptions", "streams", "notices", "initializers", "network", "backends", "progress",
-    "schedules", "stopping", "training",
-)  # fmt: skip
+# The rooms between the kernels and the estimators, from below, and what each may import of
+# fastnn's besides itself and the modules for all. Only the estimators' row, what serves it and what
+# uses it know scikit-learn.
+ROOMS = {"network": ("kernels",), "training": ("network",)}
 
 
 def imports(path):
@@ -80,12 +78,22 @@ def test_kernels_do_not_know_scikit_learn(path):
     assert not any(name.startswith("sklearn") for name in imports(path))
 
 
-@pytest.mark.parametrize("module", BELOW_SCIKIT_LEARN)
-def test_rows_below_the_estimators(module):
-    names = imports(PACKAGE / f"{module}.py")
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_below_the_estimators(room):
+    for path in (PACKAGE / room).glob("*.py"):
+        names = imports(path)
+        assert not any(name.startswith("sklearn") for name in names)
+        own = {name.split(".")[1] for name in names if name.startswith("fastnn.")}
+        assert own <= {room, *ROOMS[room], *FOR_ALL}, path
+        kernels = {name.split(".")[2] for name in names if name.startswith("fastnn.kernels.")}
+        assert kernels <= set(REGISTRIES), path
+
+
+def test_backends_import_devices_only():
+    names = imports(PACKAGE / "backends.py")
     assert not any(name.startswith("sklearn") for name in names)
     kernels = {name.split(".")[2] for name in names if name.startswith("fastnn.kernels.")}
-    assert kernels <= ({"cpu", "cuda"} if module == "backends" else set(REGISTRIES))
+    assert kernels <= {"cpu", "cuda"}
 
 
 def test_a_device_is_imported_when_it_is_asked_for():

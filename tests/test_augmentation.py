@@ -17,8 +17,10 @@ from common import assert_same_model, run_python
 from fastnn import ImageAugmenter, MLPClassifier, MLPRegressor, backends
 from fastnn.exceptions import AdviceWarning
 from fastnn.kernels import augmentation, pace
-from fastnn.network import Data, Network, Regularization
-from fastnn.state import OptimizerState, TrainingState
+from fastnn.network.data import Data
+from fastnn.network.layers import Network
+from fastnn.network.regularization import Regularization
+from fastnn.network.state import OptimizerState, TrainingState
 from reference_augmentation import augmented
 from test_bits import AVX2, host_has
 

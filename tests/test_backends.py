@@ -12,8 +12,10 @@ from fastnn import backends
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS
-from fastnn.network import Data, Network, Regularization
-from fastnn.state import OptimizerState, TrainingState, WeightAverage
+from fastnn.network.data import Data
+from fastnn.network.layers import Network
+from fastnn.network.regularization import Regularization
+from fastnn.network.state import OptimizerState, TrainingState, WeightAverage
 from reference import ReferenceBackend, dropout_masks
 
 HIDDEN = ((9,), (40, 13), ())

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fastnn import MLPClassifier
-from fastnn.initializers import INITIALIZERS
-from fastnn.network import Network
+from fastnn.network.initializers import INITIALIZERS
+from fastnn.network.layers import Network
 
 N_IN, N_OUT = 300, 200
 VARIANCE = {

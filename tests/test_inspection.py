@@ -18,7 +18,7 @@ from fastnn import MLPClassifier, MLPRegressor, backends, register_activation, r
 from fastnn.kernels import jit
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
-from fastnn.network import Network
+from fastnn.network.layers import Network
 from reference import HIDDEN_GRADIENTS, forward_pass, hidden_activation
 
 SMALL = dict(hidden_layer_sizes=(9, 20, 5), max_iter=3, random_state=0)

@@ -9,8 +9,10 @@ import pytest
 
 from fastnn import backends
 from fastnn.kernels.optimizers import OPTIMIZERS, OptimizerRule
-from fastnn.network import Data, Network, Regularization
-from fastnn.state import OptimizerState, TrainingState
+from fastnn.network.data import Data
+from fastnn.network.layers import Network
+from fastnn.network.regularization import Regularization
+from fastnn.network.state import OptimizerState, TrainingState
 from reference import muon_step
 
 RECORDED = json.loads((Path(__file__).parent / "recordings" / "optimizers.json").read_text())

@@ -63,7 +63,7 @@ def test_import_brings_nothing_else(imported):
     assert "fastnn" in packages
     assert packages - set(sys.stdlib_module_names) == {"fastnn"}
     assert not any("cuda" in name for name in report["new"])
-    assert len(report["new"]) < 50
+    assert len(report["new"]) < 70
 
 
 def test_compilation_would_be_seen():

@@ -18,8 +18,8 @@ from sklearn.preprocessing import StandardScaler
 
 import fastnn
 from common import child_environment, make_problem, needs_sklearn
-from fastnn import progress
-from fastnn.progress import make_report
+from fastnn.training import progress
+from fastnn.training.progress import make_report
 
 CURSOR_HIDDEN, CURSOR_SHOWN = "\x1b[?25l", "\x1b[?25h"
 
@@ -182,8 +182,8 @@ def test_fit_with_progress_says_why_it_stopped(capsys):
 REPORT = f"""
 import sys, threading, time, types
 package = sys.modules["fastnn"] = types.ModuleType("fastnn")
-package.__path__ = [{str(Path(progress.__file__).parent)!r}]
-from fastnn import progress
+package.__path__ = [{str(Path(fastnn.__file__).parent)!r}]
+from fastnn.training import progress
 """
 REPORT += """
 progress._RichDisplay.interval = 0.0
@@ -587,7 +587,8 @@ def test_workers_name_their_fits():
 def test_progress_bar_and_the_line_do_not_garble():
     """The lines of the fits come to stand above the bars, which stay whole."""
     shown, stderr = on_terminal(
-        "del sys.modules['fastnn'], sys.modules['fastnn.progress']\n"
+        "del sys.modules['fastnn'], sys.modules['fastnn.training']\n"
+        "del sys.modules['fastnn.training.progress']\n"
         "import warnings; warnings.simplefilter('ignore')\n"
         "from sklearn.callback import ProgressBar\n"
         "from sklearn.model_selection import GridSearchCV\n"

@@ -14,11 +14,13 @@ from sklearn.utils import shuffle
 from common import make_problem, needs_sklearn
 from fastnn import MLPRegressor, backends
 from fastnn.monitoring import Given
+from fastnn.network.state import OptimizerState, TrainingState
 from fastnn.preparation import Call
-from fastnn.schedules import EPOCH_SCHEDULES, RISING, Schedule, fall, one_cycle
-from fastnn.state import OptimizerState, TrainingState
-from fastnn.stopping import NoCallbacks, Progress, Watch
-from fastnn.training import LBFGSFit, StochasticFit, train
+from fastnn.training.lbfgs import LBFGSFit
+from fastnn.training.problem import train
+from fastnn.training.schedules import EPOCH_SCHEDULES, RISING, Schedule, fall, one_cycle
+from fastnn.training.stochastic import StochasticFit
+from fastnn.training.watch import NoCallbacks, Progress, Watch
 
 EPOCHS = np.arange(1.0, 21.0)
 # Losses, or scores with the sign turned, of twenty epochs.

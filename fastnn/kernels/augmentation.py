@@ -77,7 +77,7 @@ class Augmentation:
 
     Parameters
     ----------
-    settings : fastnn.network.Augmentation
+    settings : fastnn.network.regularization.Augmentation
     dtype : dtype
     """
 

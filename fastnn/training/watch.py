@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.progress import make_report
+from fastnn.training.progress import make_report
 
 
 @dataclass

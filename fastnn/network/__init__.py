@@ -1,0 +1,1 @@
+"""Networks as data: their layers, parameters, initial weights and states. NumPy only."""
