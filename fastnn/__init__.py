@@ -8,15 +8,15 @@ fit that needs them, or ahead of time by `warmup`.
 
 from fastnn import forks as _forks
 from fastnn._version import __version__
-from fastnn.augmentation import ImageAugmenter
-from fastnn.classifier import MLPClassifier
-from fastnn.config import config_context, get_config, set_config
-from fastnn.patching import patch_sklearn, unpatch_sklearn
-from fastnn.perceptron import Perceptron
-from fastnn.plotting import LossCurveDisplay
-from fastnn.plotting_network import NetworkDisplay, WeightsDisplay
-from fastnn.registration import register_activation, register_loss
-from fastnn.regressor import MLPRegressor
+from fastnn.estimators.augmenter import ImageAugmenter
+from fastnn.estimators.classifier import MLPClassifier
+from fastnn.estimators.config import config_context, get_config, set_config
+from fastnn.estimators.perceptron import Perceptron
+from fastnn.estimators.registration import register_activation, register_loss
+from fastnn.estimators.regressor import MLPRegressor
+from fastnn.plotting.curves import LossCurveDisplay
+from fastnn.plotting.network import NetworkDisplay, WeightsDisplay
+from fastnn.tools.patching import patch_sklearn, unpatch_sklearn
 
 __all__ = [
     "ImageAugmenter",
@@ -42,7 +42,7 @@ def __getattr__(name):
     # `warmup` brings the compiler with it, so it is imported when it is asked for.
     if name == "warmup":
         with _forks.importing:
-            from fastnn.precompile import warmup
+            from fastnn.tools.precompile import warmup
 
         return warmup
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

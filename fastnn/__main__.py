@@ -13,7 +13,9 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from time import perf_counter
 
-from fastnn import patching, stats, streams
+from fastnn import streams
+from fastnn.estimators import stats
+from fastnn.tools import patching
 
 USAGE = """python -m fastnn [--output PATH]
        python -m fastnn [--stats] [--advice] script.py [arguments ...]
@@ -162,7 +164,7 @@ def main(arguments=None):
     """Parse the options and do what they ask for."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
     if not options.program:
-        from fastnn import demo
+        from fastnn.tools import demo
 
         demo.main(options.output or demo.DEFAULT_PICTURE)
         return

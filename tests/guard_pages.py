@@ -26,8 +26,8 @@ MAKERS = (
 )  # fmt: skip
 # Modules of the package outside fastnn.kernels whose arrays kernels read or write.
 MAKING_ARRAYS = (
-    "augmentation", "preparation", "inspection", "network.layers", "network.state", "perceptron",
-    "training.lbfgs",
+    "estimators.augmenter", "estimators.inspection", "estimators.perceptron",
+    "estimators.preparation", "network.layers", "network.state", "training.lbfgs",
 )  # fmt: skip
 _libc = ctypes.CDLL(None, use_errno=True)
 

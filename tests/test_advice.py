@@ -14,7 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from common import make_problem
-from fastnn import ImageAugmenter, MLPClassifier, MLPRegressor, advice
+from fastnn import ImageAugmenter, MLPClassifier, MLPRegressor
+from fastnn.estimators import advice
 from fastnn.exceptions import AdviceWarning
 
 SHORT = dict(hidden_layer_sizes=(4,), max_iter=2, random_state=0)

@@ -9,6 +9,7 @@ import pytest
 from scipy import sparse
 
 from fastnn import MLPClassifier, MLPRegressor, backends
+from fastnn.estimators.parameters import regression_losses
 from fastnn.kernels import pace
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import CLASSIFIER_LOSSES
@@ -17,7 +18,6 @@ from fastnn.network.data import Data
 from fastnn.network.initializers import INITIALIZERS
 from fastnn.network.layers import Network
 from fastnn.network.regularization import Regularization
-from fastnn.parameters import regression_losses
 from fastnn.training.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES
 from test_backends import train
 

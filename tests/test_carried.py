@@ -21,14 +21,8 @@ from sklearn.model_selection import GridSearchCV
 
 import fastnn
 from common import child_environment, make_problem, run_python
-from fastnn import (
-    MLPClassifier,
-    MLPRegressor,
-    carried,
-    register_activation,
-    register_loss,
-    registration,
-)
+from fastnn import MLPClassifier, MLPRegressor, register_activation, register_loss
+from fastnn.estimators import carried, registration
 from fastnn.exceptions import AdviceWarning
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES

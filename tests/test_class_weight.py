@@ -9,7 +9,7 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 
 from common import as_array, assert_same_model, left_as_it_was, make_problem, sample_weights
 from fastnn import MLPClassifier
-from fastnn.targets import Labels
+from fastnn.estimators.targets import Labels
 
 SMALL = dict(hidden_layer_sizes=(8,), batch_size=16, max_iter=6, random_state=0)
 NAMES = np.array(["ape", "bee", "cat", "dog"])

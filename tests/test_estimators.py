@@ -27,8 +27,8 @@ from common import (
     run_python,
 )
 from fastnn import MLPClassifier, MLPRegressor
+from fastnn.estimators.parameters import USED_WITH, ignored_parameters
 from fastnn.exceptions import AdviceWarning
-from fastnn.parameters import USED_WITH, ignored_parameters
 from reference import Recorder, use_backend
 
 SMALL = dict(hidden_layer_sizes=(6, 4), max_iter=5, random_state=0)

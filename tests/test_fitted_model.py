@@ -23,8 +23,8 @@ from common import (
     predictions,
 )
 from fastnn import MLPClassifier, MLPRegressor, Perceptron, backends
+from fastnn.estimators.pickles import InconsistentVersionWarning
 from fastnn.exceptions import AdviceWarning
-from fastnn.pickles import InconsistentVersionWarning
 from reference import Recorder, ReferenceBackend, use_backend
 
 SMALL = dict(hidden_layer_sizes=(6, 4), max_iter=5, random_state=0)

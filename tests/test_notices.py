@@ -26,7 +26,8 @@ from common import (
     run_python,
     scikit_learn_twin,
 )
-from fastnn import MLPClassifier, MLPRegressor, advice, notices
+from fastnn import MLPClassifier, MLPRegressor, notices
+from fastnn.estimators import advice
 from fastnn.exceptions import AdviceWarning
 from reference import Recorder, use_backend
 

@@ -20,7 +20,8 @@ from sklearn.utils.discovery import all_estimators
 
 import fastnn
 from common import child_environment, make_problem
-from fastnn import stats
+from fastnn.estimators import stats
+from fastnn.estimators.base import BaseMultilayerPerceptron
 
 THEIRS = {"MLPClassifier": Mine, "MLPRegressor": sklearn.neural_network.MLPRegressor}
 X, y = make_problem("binary")
@@ -52,7 +53,7 @@ def test_names_are_replaced_and_given_back():
     fastnn.unpatch_sklearn()
     assert public_names() == THEIRS
     assert here() is THEIRS["MLPClassifier"]
-    assert fastnn.MLPClassifier.__module__ == "fastnn.classifier"
+    assert fastnn.MLPClassifier.__module__ == "fastnn.estimators.classifier"
 
 
 def test_twice_and_once_back():
@@ -148,7 +149,11 @@ CLASSES = ("MLPClassifier", "MLPRegressor", "BaseMultilayerPerceptron")
 
 def kinship():
     """Whether each class is one of the other, of both libraries, and their models instances."""
-    ours = [fastnn.MLPClassifier, fastnn.MLPRegressor, fastnn.base.BaseMultilayerPerceptron]
+    ours = [
+        fastnn.MLPClassifier,
+        fastnn.MLPRegressor,
+        BaseMultilayerPerceptron,
+    ]
     classes = {f"fastnn.{cls.__name__}": cls for cls in ours}
     classes |= {f"sklearn.{name}": getattr(defining, name) for name in CLASSES}
     found = {
@@ -310,7 +315,7 @@ def test_script_runs_as_by_python(folder, call):
     assert actual.stderr == expected.stderr
     if "package/program.py" in call:
         assert "module at exit: True" in actual.stdout
-        assert (folder / "which").read_text() == "fastnn.classifier\n"
+        assert (folder / "which").read_text() == "fastnn.estimators.classifier\n"
 
 
 @pytest.mark.parametrize("call", [["package.program", "-x"], ["package.no_such"]], ids=" ".join)
@@ -336,7 +341,7 @@ def test_traceback_of_a_module(folder):
 def test_folder_with_a_main(folder):
     (folder / "package" / "__main__.py").write_text(SCRIPT)
     assert python(folder, "-m", "fastnn", "package", "exit").returncode == 7
-    assert (folder / "which").read_text() == "fastnn.classifier\n"
+    assert (folder / "which").read_text() == "fastnn.estimators.classifier\n"
 
 
 @pytest.mark.parametrize(

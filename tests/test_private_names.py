@@ -19,7 +19,7 @@ from common import (
     make_problem,
     needs_sklearn,
 )
-from fastnn.private_names import NEVER_CALLED
+from fastnn.estimators.private_names import NEVER_CALLED
 
 SMALL = dict(hidden_layer_sizes=(6, 4), max_iter=5, random_state=0)
 PROBLEMS = ("binary", "multiclass", "multilabel", "multioutput")

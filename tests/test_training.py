@@ -13,9 +13,9 @@ from sklearn.utils import shuffle
 
 from common import make_problem, needs_sklearn
 from fastnn import MLPRegressor, backends
-from fastnn.monitoring import Given
+from fastnn.estimators.preparation import Call
+from fastnn.estimators.validation_set import Given
 from fastnn.network.state import OptimizerState, TrainingState
-from fastnn.preparation import Call
 from fastnn.training.lbfgs import LBFGSFit
 from fastnn.training.problem import train
 from fastnn.training.schedules import EPOCH_SCHEDULES, RISING, Schedule, fall, one_cycle

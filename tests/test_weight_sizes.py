@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import fastnn.preparation
 from common import (
     PEER_PROBLEMS,
     estimator_for,
@@ -13,6 +12,7 @@ from common import (
     needs_sklearn,
     sample_weights,
 )
+from fastnn.estimators import preparation
 
 SMALL = dict(hidden_layer_sizes=(5,), max_iter=8, batch_size=10, random_state=0)
 
@@ -124,7 +124,7 @@ def test_data_in_float32_and_weights_beyond_it():
 
 def signed(monkeypatch):
     """Let negative weights reach the core."""
-    monkeypatch.setattr(fastnn.preparation, "check_sample_weight", lambda weights, *rest: weights)
+    monkeypatch.setattr(preparation, "check_sample_weight", lambda weights, *rest: weights)
 
 
 @needs_sklearn("1.7")

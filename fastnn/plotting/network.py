@@ -8,8 +8,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from fastnn.augmentation import check_image_shape
-from fastnn.plotting import figure_axes, network_in, normalized
+from fastnn.estimators.augmenter import check_image_shape
+from fastnn.plotting.curves import figure_axes, network_in, normalized
 
 # Red is positive and blue negative, which is safe for the colour-blind.
 DIVERGING = "RdBu_r"

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn import notices
-from fastnn.monitoring import BY_TRAINING_LOSS, criterion_of
+from fastnn.estimators.validation_set import BY_TRAINING_LOSS, criterion_of
 from fastnn.training.schedules import has_planned_end
 from fastnn.training.watch import Progress
 

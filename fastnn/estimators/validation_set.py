@@ -8,14 +8,14 @@ from scipy import sparse
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
-from fastnn.advice import warn_other_scale, warn_other_target_scale
-from fastnn.network.data import Data
-from fastnn.validation import (
+from fastnn.estimators.advice import warn_other_scale, warn_other_target_scale
+from fastnn.estimators.checks import (
     NO_WEIGHT,
     check_held_out_data,
     check_representable,
     check_sample_weight,
 )
+from fastnn.network.data import Data
 
 # A criterion decides whether an epoch improves on those before it. It is a kind and the scoring;
 # these are the two that scikit-learn has.

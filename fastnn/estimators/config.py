@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 
 from fastnn import notices
-from fastnn.parameters import CONSTRAINTS
+from fastnn.estimators.parameters import CONSTRAINTS
 
 # INITIAL is configured at the start; an estimator whose parameter was not given has the other.
 INITIAL = {"device": "cpu", "dtype": "auto", "n_jobs": "auto"}

@@ -11,13 +11,13 @@ from dataclasses import replace
 import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
 
-from fastnn import config
+from fastnn.estimators import config
+from fastnn.estimators.checks import check_training_data
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import LOSSES
 from fastnn.network.data import Data
 from fastnn.network.initializers import INITIALIZERS
 from fastnn.network.state import OptimizerState, TrainingState
-from fastnn.validation import check_training_data
 
 # Methods of scikit-learn's that compiled training never calls, so that overriding them would
 # change nothing.
@@ -37,6 +37,11 @@ def _definer(cls, name):
     return next((base for base in cls.__mro__ if name in vars(base)), None)
 
 
+def is_ours(cls):
+    """Whether a class is defined in this package."""
+    return cls.__module__.split(".")[0] == __name__.split(".")[0]
+
+
 def _never_called(cls, name):
     return TypeError(
         f"{cls.__name__} overrides {name}, which fastnn's compiled training never calls. Derive "
@@ -53,7 +58,7 @@ class PrivateNamesMixin:
         super().__init_subclass__(**kwargs)
         for name in NEVER_CALLED:
             definer = _definer(cls, name)
-            if definer is not None and definer.__module__.split(".")[0] != __package__:
+            if definer is not None and not is_ours(definer):
                 raise _never_called(cls, name)
 
     def _check_own_names(self):

@@ -4,12 +4,12 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 
-from fastnn.base import BaseMultilayerPerceptron
-from fastnn.docs import fill_docstring
+from fastnn.estimators.base import BaseMultilayerPerceptron
+from fastnn.estimators.checks import check_regression_target
+from fastnn.estimators.docs import fill_docstring
+from fastnn.estimators.parameters import REGRESSOR_CONSTRAINTS
+from fastnn.estimators.validation_set import Given
 from fastnn.kernels.losses import LOSSES
-from fastnn.monitoring import Given
-from fastnn.parameters import REGRESSOR_CONSTRAINTS
-from fastnn.validation import check_regression_target
 
 
 @fill_docstring(stratified="", metric="the R2 score")

@@ -13,12 +13,12 @@ from sklearn.neural_network._base import ACTIVATIONS as THEIR_ACTIVATIONS
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
 from fastnn import notices
+from fastnn.estimators.parameters import check_activation, check_hidden_layer_sizes
+from fastnn.estimators.private_names import is_ours, steps_of
+from fastnn.estimators.registration import check_known
+from fastnn.estimators.validation_set import BY_SPLIT_OFF_ROWS, BY_TRAINING_LOSS
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
 from fastnn.kernels.optimizers import SCIKIT_LEARN_RULES
-from fastnn.monitoring import BY_SPLIT_OFF_ROWS, BY_TRAINING_LOSS
-from fastnn.parameters import check_activation, check_hidden_layer_sizes
-from fastnn.private_names import steps_of
-from fastnn.registration import check_known
 
 # These are scikit-learn's: activations of hidden layers, solvers, learning rates, and a regressor's
 # loss for each output activation.
@@ -45,7 +45,7 @@ def counterpart(cls):
 
 def _own_class(cls):
     """The one of our two estimators that a class is, or is derived from."""
-    return next(base for base in cls.__mro__ if base.__module__.split(".")[0] == __package__)
+    return next(base for base in cls.__mro__ if is_ours(base))
 
 
 def deep_copies(values):

@@ -5,10 +5,11 @@ from abc import ABCMeta
 
 from sklearn.neural_network import _multilayer_perceptron
 
-from fastnn import config, notices
-from fastnn.base import BaseMultilayerPerceptron
-from fastnn.classifier import MLPClassifier
-from fastnn.regressor import MLPRegressor
+from fastnn import notices
+from fastnn.estimators import config
+from fastnn.estimators.base import BaseMultilayerPerceptron
+from fastnn.estimators.classifier import MLPClassifier
+from fastnn.estimators.regressor import MLPRegressor
 
 # The namespace that defines scikit-learn's classes. Pickles of its models look their class up
 # here, so its names stay.

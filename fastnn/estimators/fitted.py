@@ -7,16 +7,17 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn import _version, backends, config
-from fastnn.carried import packed, unpack
-from fastnn.concurrency import AtOnceMixin
+from fastnn import _version, backends
+from fastnn.estimators import config
+from fastnn.estimators.carried import packed, unpack
+from fastnn.estimators.checks import check_prediction_data, check_representable, kernel_ready
+from fastnn.estimators.concurrency import AtOnceMixin
+from fastnn.estimators.parameters import check_activation
+from fastnn.estimators.pickles import training_state_from, warn_of_another_version
+from fastnn.estimators.registration import check_known
+from fastnn.estimators.trained import EXTRA_ATTRIBUTES, TrainedNetwork
 from fastnn.kernels.losses import LINKS
 from fastnn.network.layers import Network
-from fastnn.parameters import check_activation
-from fastnn.pickles import training_state_from, warn_of_another_version
-from fastnn.registration import check_known
-from fastnn.trained import EXTRA_ATTRIBUTES, TrainedNetwork
-from fastnn.validation import check_prediction_data, check_representable, kernel_ready
 
 
 def _completed(set_state):

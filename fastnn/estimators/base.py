@@ -6,15 +6,15 @@ from time import perf_counter
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from fastnn import stats
-from fastnn.callbacks import CallbackSupportMixin, callbacks_of
-from fastnn.exchange import ExchangeMixin
-from fastnn.fitted import FittedNetworkMixin
-from fastnn.history import HistoryMixin
-from fastnn.inspection import InspectionMixin
-from fastnn.parameters import check_scoring_name, check_weight_init
-from fastnn.preparation import Call, PreparationMixin
-from fastnn.private_names import PrivateNamesMixin
+from fastnn.estimators import stats
+from fastnn.estimators.callbacks import CallbackSupportMixin, callbacks_of
+from fastnn.estimators.exchange import ExchangeMixin
+from fastnn.estimators.fitted import FittedNetworkMixin
+from fastnn.estimators.history import HistoryMixin
+from fastnn.estimators.inspection import InspectionMixin
+from fastnn.estimators.parameters import check_scoring_name, check_weight_init
+from fastnn.estimators.preparation import Call, PreparationMixin
+from fastnn.estimators.private_names import PrivateNamesMixin
 from fastnn.training.problem import train
 
 

@@ -6,13 +6,13 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
-from fastnn.base import BaseMultilayerPerceptron
-from fastnn.docs import fill_docstring
+from fastnn.estimators.base import BaseMultilayerPerceptron
+from fastnn.estimators.checks import NO_WEIGHT
+from fastnn.estimators.docs import fill_docstring
+from fastnn.estimators.parameters import CLASSIFIER_CONSTRAINTS, has_partial_fit
+from fastnn.estimators.targets import Labels, binarizer_among, is_plain
+from fastnn.estimators.validation_set import Given
 from fastnn.kernels.losses import LOSSES
-from fastnn.monitoring import Given
-from fastnn.parameters import CLASSIFIER_CONSTRAINTS, has_partial_fit
-from fastnn.targets import Labels, binarizer_among, is_plain
-from fastnn.validation import NO_WEIGHT
 
 
 def _predicts_margins(model):

@@ -14,13 +14,10 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastnn import forks, notices, stats, streams
-from fastnn.concurrency import AtOnceMixin
-from fastnn.validation import (
-    check_prediction_data,
-    check_sample_weight,
-    kernel_ready,
-)
+from fastnn import forks, notices, streams
+from fastnn.estimators import stats
+from fastnn.estimators.checks import check_prediction_data, check_sample_weight, kernel_ready
+from fastnn.estimators.concurrency import AtOnceMixin
 
 # Where scikit-learn's Perceptron warns.
 SKLEARN_MODULE = "sklearn.linear_model._stochastic_gradient"

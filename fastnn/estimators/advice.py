@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from fastnn import notices
+from fastnn.estimators.parameters import has_hidden_layers
 from fastnn.kernels.losses import LOSSES
-from fastnn.parameters import has_hidden_layers
 
 # Rows that are looked at, evenly spaced.
 N_ROWS = 500

@@ -9,8 +9,8 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
 from fastnn import notices
-from fastnn.augmentation import ImageAugmenter
 from fastnn.backends import DEVICES
+from fastnn.estimators.augmenter import ImageAugmenter
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS, SOLVERS

@@ -5,17 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.utils import check_random_state
 
-from fastnn import config, notices
-from fastnn.advice import warn_unscaled
-from fastnn.history import HISTORY, MARKS
-from fastnn.kernels.losses import LOSSES
-from fastnn.kernels.optimizers import SCIKIT_LEARN_RULES
-from fastnn.monitoring import evaluation_of, given_validation, split_off
-from fastnn.network.data import Data
-from fastnn.network.layers import Network
-from fastnn.network.regularization import Regularization
-from fastnn.network.state import OptimizerState, TrainingState, WeightAverage
-from fastnn.parameters import (
+from fastnn import notices
+from fastnn.estimators import config
+from fastnn.estimators.advice import warn_unscaled
+from fastnn.estimators.checks import check_representable, check_sample_weight, check_training_data
+from fastnn.estimators.history import HISTORY, MARKS
+from fastnn.estimators.parameters import (
     changed_parameters,
     check_activation,
     check_batch_norm,
@@ -25,12 +20,18 @@ from fastnn.parameters import (
     splits_off,
     warn_ignored_parameters,
 )
-from fastnn.private_names import is_overridden
+from fastnn.estimators.private_names import is_overridden
+from fastnn.estimators.validation_set import evaluation_of, given_validation, split_off
+from fastnn.kernels.losses import LOSSES
+from fastnn.kernels.optimizers import SCIKIT_LEARN_RULES
+from fastnn.network.data import Data
+from fastnn.network.layers import Network
+from fastnn.network.regularization import Regularization
+from fastnn.network.state import OptimizerState, TrainingState, WeightAverage
 from fastnn.training.problem import FullBatches, MiniBatches, Problem
 from fastnn.training.progress import name_of_fit
 from fastnn.training.schedules import EPOCH_SCHEDULES, Schedule, schedule_of, schedule_to_go_on_with
 from fastnn.training.watch import Watch
-from fastnn.validation import check_representable, check_sample_weight, check_training_data
 
 
 @dataclass(frozen=True)

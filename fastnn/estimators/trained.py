@@ -6,9 +6,9 @@ from operator import is_
 
 import numpy as np
 
+from fastnn.estimators.pickles import FLOATS, check_names, checked_array
 from fastnn.kernels.losses import LOSSES
 from fastnn.network.layers import Network
-from fastnn.pickles import FLOATS, check_names, checked_array
 
 # Fitted attributes that are lists with one view of the flat vector, or None, for each layer.
 NORM_ATTRIBUTES = (

@@ -21,7 +21,8 @@ from types import CodeType, FunctionType, ModuleType
 
 import numpy as np
 
-from fastnn import config
+from fastnn.estimators import config
+from fastnn.estimators.registration import adopt, entries_of, fingerprints, functions_of
 from fastnn.kernels.fingerprint import (
     UNDEFINED,
     by_name,
@@ -32,7 +33,6 @@ from fastnn.kernels.fingerprint import (
     references,
 )
 from fastnn.kernels.losses import Loss
-from fastnn.registration import adopt, entries_of, fingerprints, functions_of
 
 # Code is for one version of Python; fingerprints can be compared where all of this is the same.
 ENVIRONMENT = (sys.implementation.cache_tag, sys.version, np.__version__)

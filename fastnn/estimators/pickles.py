@@ -134,7 +134,7 @@ class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
 
     Examples
     --------
-    >>> from fastnn.pickles import InconsistentVersionWarning
+    >>> from fastnn.estimators.pickles import InconsistentVersionWarning
     >>> print(InconsistentVersionWarning(
     ...     estimator_name="MLPClassifier", current_version="0.2.0", original_version="0.1.0"
     ... ))

@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn import streams
-from fastnn.classifier import MLPClassifier
+from fastnn.estimators.classifier import MLPClassifier
+from fastnn.estimators.regressor import MLPRegressor
 from fastnn.kernels import cache, helpers, jit
-from fastnn.regressor import MLPRegressor
 
 
 def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):

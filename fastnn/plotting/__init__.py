@@ -1,0 +1,1 @@
+"""Displays of what a training did, and of the network that it made, with matplotlib."""

@@ -1,0 +1,1 @@
+"""Programs around the estimators: the demo, scikit-learn's networks replaced, and warming up."""
