@@ -165,6 +165,9 @@ def meaning(network):
 
 
 # ---- the units -------------------------------------------------------------------------------
+#
+# Each unit has a function of its own, however short: whoever builds a plan asks for it by a name
+# that can be searched for, and need not know its template and what that is bound to.
 
 
 def constant(value):
@@ -172,9 +175,9 @@ def constant(value):
     return lambda precision: value
 
 
-def _lane_sum(of):
-    """A factory of the sum of "values", "squares" or "sizes"."""
-    return lambda precision: simd.make_lane_sum(precision, of=of)
+def lane_sum(of, precision=None):
+    """A factory of the sum of "values", "squares" or "sizes", in a unit's precision or another."""
+    return lambda units_own: simd.make_lane_sum(precision or units_own, of=of)
 
 
 def begin_step_unit(precision):
@@ -200,18 +203,17 @@ def gather_csr_unit(precision, source, index):
     )  # fmt: skip
 
 
-def _matmul(precision):
-    return matmul.bindings(precision)["matmul"]
+def _of_matmul(name):
+    """A factory of "matmul" or of "pack"."""
+    return lambda precision: matmul.bindings(precision)[name]
 
 
 def multiply_unit(precision):
-    return compile_unit(products.multiply, precision, matmul=_matmul)
+    return compile_unit(products.multiply, precision, matmul=_of_matmul("matmul"))
 
 
 def pack_unit(precision):
-    return compile_unit(
-        products.pack_panels, precision, pack=lambda precision: matmul.bindings(precision)["pack"]
-    )
+    return compile_unit(products.pack_panels, precision, pack=_of_matmul("pack"))
 
 
 def csr_matmul_unit(precision):
@@ -237,14 +239,12 @@ def backward_unit(precision, activation):
         return compile_unit(units.backward, precision, label, gradient=gradient)
     return compile_unit(
         units.backward_learned, precision, activation, gradient=gradient,
-        learned_gradient=bound(entry.learned_gradient), lane_sum=_lane_sum("values"),
+        learned_gradient=bound(entry.learned_gradient), lane_sum=lane_sum("values"),
     )  # fmt: skip
 
 
 def sum_rows_unit(precision):
-    return compile_unit(
-        units.sum_rows, precision, lane_sum=lambda p: simd.make_lane_sum("float64", of="values")
-    )
+    return compile_unit(units.sum_rows, precision, lane_sum=lane_sum("values", "float64"))
 
 
 def norm_statistics_unit(precision):
@@ -305,7 +305,7 @@ def sum_parts_unit(precision):
 
 def segment_sums_unit(precision, of):
     """Sums ``of`` squares or of sizes."""
-    return compile_unit(units.segment_sums, precision, of, lane_sum=_lane_sum(of))
+    return compile_unit(units.segment_sums, precision, of, lane_sum=lane_sum(of))
 
 
 def begin_random_unit():
@@ -323,13 +323,13 @@ def dropout_csr_unit(precision):
 def augment_unit(precision):
     return compile_unit(
         image_units.augment, precision,
-        displace=bound(image_units.displace, matmul=_matmul),
+        displace=bound(image_units.displace, matmul=_of_matmul("matmul")),
         motion=bound(
             image_units.motion,
             sine_polynomial=lambda p: simd.make_polynomial("float64", image_units.SINE),
             cosine_polynomial=lambda p: simd.make_polynomial("float64", image_units.COSINE),
         ),
-        change_contrast=bound(image_units.change_contrast, lane_sum=_lane_sum("values")),
+        change_contrast=bound(image_units.change_contrast, lane_sum=lane_sum("values")),
     )  # fmt: skip
 
 
@@ -338,17 +338,15 @@ def penalize_unit(precision):
 
 
 def clip_unit(precision):
-    return compile_unit(
-        units.clip, precision, lane_sum=lambda p: simd.make_lane_sum("float64", of="values")
-    )
+    return compile_unit(units.clip, precision, lane_sum=lane_sum("values", "float64"))
 
 
 def finish_unit():
-    return compile_unit(units.finish, "float64", lane_sum=_lane_sum("values"))
+    return compile_unit(units.finish, "float64", lane_sum=lane_sum("values"))
 
 
 def add_loss_unit():
-    return compile_unit(units.add_loss, "float64", lane_sum=_lane_sum("values"))
+    return compile_unit(units.add_loss, "float64", lane_sum=lane_sum("values"))
 
 
 def begin_update_unit(precision, rule):
@@ -369,10 +367,8 @@ def average_gradient_unit(precision):
 
 
 def normalize_matrix_unit(precision):
-    return compile_unit(
-        muon_units.normalize_matrix, precision,
-        lane_sum=lambda p: simd.make_lane_sum("float64", of="values"),
-    )  # fmt: skip
+    lanes = lane_sum("values", "float64")
+    return compile_unit(muon_units.normalize_matrix, precision, lane_sum=lanes)
 
 
 def mix_unit(precision):

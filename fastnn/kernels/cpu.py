@@ -88,6 +88,11 @@ class Objective:
         return float(loss / self.weight_sum), gradient
 
 
+def order_of(rows):
+    """Numbers of rows as the kernels read them, (n_rows,); None stays None, all rows in order."""
+    return None if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
+
+
 class CpuBackend:
     """The compiled core on the CPU; see `fastnn.backends.Backend`."""
 
@@ -106,25 +111,20 @@ class CpuBackend:
         )  # fmt: skip
 
     def objective(self, network, data, *, alpha, dtype, rows=None):
-        if rows is not None:
-            rows = np.ascontiguousarray(rows, dtype=np.int64)
         return Objective(
-            network, data, alpha=alpha, dtype=dtype, n_threads=self.n_threads, order=rows
+            network, data, alpha=alpha, dtype=dtype, n_threads=self.n_threads, order=order_of(rows)
         )
 
     def evaluation(self, network, data, *, dtype, rows=None):
-        if rows is not None:
-            rows = np.ascontiguousarray(rows, dtype=np.int64)
-        return Evaluation(network, data, dtype, order=rows, n_threads=self.n_threads)
+        order = order_of(rows)
+        return Evaluation(network, data, dtype, order=order, n_threads=self.n_threads)
 
-    def forward(self, network, params, X, *, rows=None, link=True, kept=None):
-        if rows is not None:
-            rows = np.ascontiguousarray(rows, dtype=np.int64)
-        elif kept is not None and prediction.is_small(network, X):
+    def forward(self, network, params, X, *, link=True, kept=None):
+        if kept is not None and prediction.is_small(network, X):
             work = flops(network.layer_units, len(X), backward=False)
             n_threads = self.n_threads if pace.may_be_shared(work) else 1
             return prediction.predict_small(network, params, X, link, n_threads, kept)
-        return prediction.predict(network, params, X, rows, link, self.n_threads)
+        return prediction.predict(network, params, X, link, self.n_threads)
 
     def hidden(self, network, params, X, layer):
         return inspection.hidden(network, params, X, layer, self.n_threads)

@@ -197,7 +197,7 @@ class Pool:
 
     def __init__(self):
         self.board = np.zeros((1 + N_SLOTS, N_WORDS), dtype=np.int64)
-        self.board_at = self.board.__array_interface__["data"][0]
+        self.board_at = threads.address(self.board)
         self.size = 0
         self._bell = SimpleQueue()  # something in it for each helper that is to wake up
         # Reentrant: a signal's handler may want helpers, too.

@@ -34,7 +34,7 @@ def up_to_hidden(network, params, layer):
 
 def hidden(network, params, X, layer, n_threads):
     """Activations (n_rows, n_units) of hidden layer ``layer``, from 0, for X."""
-    out = predict(*up_to_hidden(network, params, layer), X, None, False, n_threads)
+    out = predict(*up_to_hidden(network, params, layer), X, False, n_threads)
     activation = ACTIVATIONS[network.activations[layer]]
     if activation.name == "identity":
         return out

@@ -150,5 +150,4 @@ def bindings(precision):
     return {
         "matmul": jit.bind(matmul, f"matmul_{precision}", **names),
         "pack": jit.bind(pack, f"pack_{precision}", **names),
-        "COLUMNS": shape.columns,
     }

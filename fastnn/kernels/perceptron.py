@@ -15,7 +15,7 @@ from numba import types as nb
 from numba.extending import intrinsic
 from scipy import sparse
 
-from fastnn.kernels import simd, threads
+from fastnn.kernels import catalog, threads
 from fastnn.kernels.catalog import bound, compile_unit, constant
 from fastnn.kernels.jit import span, view
 from fastnn.kernels.pace import SLICE
@@ -75,7 +75,8 @@ def learn(job, row, n_stored, output, weights, total):
 
 
 def read_dense(job, row):
-    # row (ld,) = 1, then the row of X.
+    # row (ld,) = 1, then the row of X, read as `units.gather` does: a function that both called
+    # would take longer to compile than the lines that it saves.
     size = job[N_FEATURES]
     target = span(job[ROW_AT], 1, size + 1, real)  # (n_features,)
     row_at, stride = job[VALUES_AT] + row * job[ROW_STRIDE], job[COLUMN_STRIDE]
@@ -173,12 +174,9 @@ def multiply_lanes(typingctx, x, y, n, lanes):
 def _perceive_at(kind, weighted_sum, add_row, read_row):
     """The address of `perceive` for one kind of X."""
 
-    def lane_sum(precision):
-        return simd.make_lane_sum(precision, of="values")
-
     unit = compile_unit(
         perceive, "float64", kind, read_row=read_row,
-        weighted_sum=bound(weighted_sum, lane_sum=lane_sum),
+        weighted_sum=bound(weighted_sum, lane_sum=catalog.lane_sum("values")),
         learn=bound(learn, add_row.__name__, add_row=bound(add_row)),
     )  # fmt: skip
     return unit.address
@@ -219,7 +217,7 @@ class Perceptrons:
         padded[:, 0], padded[:, 1 : n_features + 1] = intercept, coef
         self.weights = padded[:, : n_features + 1]
         self._job = np.zeros(N_JOB, dtype=np.int64)  # (24,)
-        self._job_at = _address(self._job)
+        self._job_at = threads.address(self._job)
         self._arrays = {}
         self._job[N_FEATURES], self._job[LD] = n_features, ld
         self._point(WEIGHTS_AT, padded)
@@ -264,7 +262,7 @@ class Perceptrons:
     def _point(self, place, array):
         """Put the address of an array into the job, and keep the array alive."""
         self._arrays[place] = array
-        self._job[place] = _address(array)
+        self._job[place] = threads.address(array)
 
     def _activate(self, active):
         """Present rows to these perceptrons, by their numbers (n_active,), int64."""
@@ -334,7 +332,3 @@ class Learner(Perceptrons):
         if errors and self.n_outputs > 1:
             self._activate(np.flatnonzero(self._errors).astype(np.int64, copy=False))
         return errors
-
-
-def _address(array):
-    return array.__array_interface__["data"][0]

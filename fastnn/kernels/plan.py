@@ -115,10 +115,6 @@ def lead_at():
     return jit.unit(lead, "lead", _lead_bindings)
 
 
-def _address(array):
-    return array.__array_interface__["data"][0]
-
-
 @dataclass(frozen=True)
 class Late:
     """An argument that a plan is told before each run, by this name."""
@@ -166,7 +162,7 @@ class Plan:
             if not value.dtype.isnative:
                 raise TypeError(f"kernels read native arrays, got {value.dtype}")
             self._arrays.append(value)
-            return _address(value)
+            return threads.address(value)
         return int(value)
 
     def compile(self):
@@ -177,8 +173,8 @@ class Plan:
             np.array(self._units, dtype=np.int64).reshape(-1, 2 + MAX_ARGUMENTS),
         )
         self._job = np.zeros(N_JOB, dtype=np.int64)  # (16,)
-        self._job[[RUN_AT, STEP_AT]] = run_task_at(), _address(self.step)
-        self._job[[GROUPS_AT, CHAINS_AT, UNITS_AT]] = [*map(_address, self._tables)]
+        self._job[[RUN_AT, STEP_AT]] = run_task_at(), threads.address(self.step)
+        self._job[[GROUPS_AT, CHAINS_AT, UNITS_AT]] = [*map(threads.address, self._tables)]
         return self
 
     def tell(self, **words):
@@ -209,11 +205,11 @@ class Plan:
         tasks=(0, 2**62),
     ):  # fmt: skip
         """Run mini-batches ``batches[0]`` to ``batches[1]``, or a part of one of them."""
-        self.step[ORDER] = 0 if order is None else _address(order)
+        self.step[ORDER] = 0 if order is None else threads.address(order)
         job = self._job.copy()
         job[[N_ROWS, BATCH_SIZE]] = n_rows, batch_size
         job[FIRST_BATCH : LAST_TASK + 1] = *batches, *(groups or (0, self.n_groups)), *tasks
         n_helpers = self.summon(n_threads, min(n_rows, batch_size))
         if n_helpers > 0:
             job[[N_HELPERS, BOARD_AT]] = n_helpers, helpers.pool().board_at
-        threads.call(lead_at(), _address(job))
+        threads.call(lead_at(), threads.address(job))

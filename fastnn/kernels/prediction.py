@@ -5,7 +5,7 @@ Making a plan takes about as long as predicting a hundred rows with a network of
 
 import numpy as np
 
-from fastnn.kernels import catalog
+from fastnn.kernels import catalog, threads
 from fastnn.kernels.passes import Pass, chunk_rows
 
 # A prediction is small up to so many rows, and elements of its widest layer.
@@ -32,20 +32,20 @@ def add_forward(shared, link):
     return plan.compile()
 
 
-def predict(network, params, X, rows, link, n_threads):
-    """Outputs (n_rows, n_outputs) for X, or for those ``rows`` of it (int64) if not None."""
-    n_rows = X.shape[0] if rows is None else len(rows)
+def predict(network, params, X, link, n_threads):
+    """Outputs (n_rows, n_outputs) for X."""
+    n_rows = X.shape[0]
     out = np.zeros((n_rows, network.layer_units[-1]), params.dtype)  # (n_rows, n_outputs)
     chunk = min(n_rows, chunk_rows(network))
     shared = Pass(
-        network, params, X, chunk, ordered=rows is not None, n_threads=n_threads,
-        backward=False, out=out,
+        network, params, X, chunk, ordered=False, n_threads=n_threads, backward=False,
+        out=out,
     )  # fmt: skip
     add_forward(shared, link)
     pace = shared.pace()
     if any(packed is not None for packed in shared.packed):
         shared.preparation().run(1, 1, (0, 1), pace.team)
-    pace.run(n_rows, chunk, rows)
+    pace.run(n_rows, chunk)
     return out
 
 
@@ -88,7 +88,7 @@ class KeptPrediction:
 
     def __call__(self, X):
         self.plan.tell(
-            source_at=X.__array_interface__["data"][0],
+            source_at=threads.address(X),
             row_stride=X.strides[0],
             column_stride=X.strides[1],
         )

@@ -84,6 +84,11 @@ def _library_limit(api):
 _FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
+def address(array):
+    """The address of an array's first element, by which compiled code knows it."""
+    return array.__array_interface__["data"][0]
+
+
 def call(function_at, data_at):
     """Call a compiled function with the address of its data; Python's threads run meanwhile."""
     _FUNCTION(function_at)(data_at)
