@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from types import CellType, FunctionType, ModuleType
 
+import numpy as np
+
 from fastnn.kernels import (
     dropout,
     elementary,
@@ -208,8 +210,32 @@ def _of_matmul(name):
     return lambda precision: matmul.bindings(precision)[name]
 
 
-def multiply_unit(precision):
-    return compile_unit(products.multiply, precision, matmul=_of_matmul("matmul"))
+def factors(precision):
+    """Arguments that every product of matrices has: what multiplies them, and their elements."""
+    multiply = compile_unit(products.multiply, precision, matmul=_of_matmul("matmul"))
+    return {"multiply_at": multiply.address, "itemsize": np.dtype(precision).itemsize}
+
+
+def product_unit(template):
+    """A unit that needs no mathematics of a precision; see products.py."""
+    name = template.__name__
+    return Unit(name, jit.unit(template, name, dict), fields_of(template))
+
+
+def multiply_rows_unit():
+    return product_unit(products.multiply_rows)
+
+
+def weight_gradient_unit():
+    return product_unit(products.weight_gradient)
+
+
+def part_gradient_unit():
+    return product_unit(products.part_gradient)
+
+
+def multiply_matrices_unit():
+    return product_unit(products.multiply_matrices)
 
 
 def pack_unit(precision):

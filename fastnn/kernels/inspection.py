@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastnn.kernels import catalog, matmul, products, units
+from fastnn.kernels import catalog, matmul
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.pace import Pace
 from fastnn.kernels.passes import ROW_BLOCK, Pass, chunk_rows
@@ -74,14 +74,7 @@ def input_gradient(network, params, X, weights, n_threads):
     shared.add_forward()
     shared.add_gather(weights, shared.deltas[-1], shared.strides[-1])
     shared.add_backward()
-    plan.add(
-        catalog.multiply_unit(shared.precision),
-        kind=products.FOR_ROWS, flags=products.B_PACKED | products.C_MOVES,
-        a_at=shared.deltas[0], row_stride=shared.strides[0], k_stride=1,
-        b_at=shared.packed_transposed[0], b_stride=0, c_at=gradient, c_stride=first.n_in,
-        bias_at=None, init=units.ZERO, m=chunk, n=first.n_in, k=first.n_out,
-        block=shared.row_block, task_stride=0,
-    )  # fmt: skip
+    shared.add_delta(0, gradient, first.n_in, moves=True)
     plan.compile()
     pace = shared.pace()
     shared.preparation().run(1, 1, (0, 1), pace.team)

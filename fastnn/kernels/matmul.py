@@ -11,6 +11,10 @@ starts at element j * k.
 
 from functools import cache
 
+from llvmlite import ir
+from numba import types as nb
+from numba.extending import intrinsic
+
 from fastnn.kernels import jit, simd
 from fastnn.kernels.jit import part, quotient
 
@@ -113,6 +117,21 @@ def pack_columns(source, column_stride, packed, panel, stride, first, last, j, w
         for i in range(min(LANES, width - column)):
             for p in range(first, last):
                 packed[target + p * stride + i] = source[offset + i * column_stride + p]
+
+
+@intrinsic
+def call_multiply(
+    typingctx, multiply_at, a_at, row_stride, k_stride, b_at, b_stride, packed, k, c_at, c_stride,
+    bias_at, init, m, n
+):  # fmt: skip
+    """Call the compiled `fastnn.kernels.products.multiply` at that address."""
+
+    def codegen(context, builder, signature, values):
+        kind = ir.FunctionType(ir.VoidType(), [simd.WORD] * len(values[1:]))
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), values[1:])
+        return context.get_dummy_value()
+
+    return nb.void(*[nb.int64] * 14), codegen
 
 
 def packed_size(k, n, precision):

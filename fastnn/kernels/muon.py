@@ -6,7 +6,7 @@ matrices together, as each matrix product needs all of the one before.
 
 import numpy as np
 
-from fastnn.kernels import catalog, matmul, products, units
+from fastnn.kernels import catalog, matmul, units
 
 ITERATIONS = 5
 # Rows of a task of the products of the smaller side.
@@ -78,16 +78,16 @@ class Orthogonalization:
         """X X' or X' X, whichever is smaller."""
         if self.is_wide:
             left = {"a_at": self.x, "row_stride": self.n_out, "k_stride": 1}
-            right = {"b_at": self.packed, "b_stride": 0, "flags": products.B_PACKED}
+            right = {"b_at": self.packed, "b_stride": 0, "packed": True}
             self._add_square_product(left, right, self.gram, self.n_out)
         else:
             left = {"a_at": self.x, "row_stride": 1, "k_stride": self.n_out}
-            right = {"b_at": self.x, "b_stride": self.n_out, "flags": 0}
+            right = {"b_at": self.x, "b_stride": self.n_out, "packed": False}
             self._add_square_product(left, right, self.gram, self.n_in)
 
     def _add_mix(self):
         left = {"a_at": self.gram, "row_stride": self.side, "k_stride": 1}
-        right = {"b_at": self.gram, "b_stride": self.side, "flags": 0}
+        right = {"b_at": self.gram, "b_stride": self.side, "packed": False}
         self._add_square_product(left, right, self.square, self.side)
         self.plan.add(
             catalog.mix_unit(self.shared.precision), gram_at=self.gram, square_at=self.square,
@@ -102,15 +102,15 @@ class Orthogonalization:
         left, right = (self.mixed, self.x) if self.is_wide else (self.x, self.mixed)
         self.plan.chain(tasks=self.tasks)
         self._multiply(
-            flags=0, a_at=left, row_stride=self.side, k_stride=1, b_at=right, b_stride=self.n_out,
-            c_at=self.next, m=self.n_in, n=self.n_out, k=self.side, block=self.block,
+            a_at=left, row_stride=self.side, k_stride=1, b_at=right, b_stride=self.n_out,
+            packed=False, c_at=self.next, m=self.n_in, n=self.n_out, k=self.side, block=self.block,
         )  # fmt: skip
         self.x, self.next = self.next, self.x
 
     def _multiply(self, **arguments):
         self.plan.add(
-            catalog.multiply_unit(self.shared.precision), kind=products.OF_MATRICES, **arguments,
-            c_stride=arguments["n"], bias_at=None, init=units.ZERO, task_stride=0,
+            catalog.multiply_matrices_unit(), **catalog.factors(self.shared.precision),
+            **arguments,
         )  # fmt: skip
 
     def add_update(self):

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import sparse
 
-from fastnn.kernels import catalog, matmul, products, units
+from fastnn.kernels import catalog, matmul, units
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.augmentation import Augmentation
 from fastnn.kernels.losses import LOSSES
@@ -228,14 +228,13 @@ class Pass:
                 )  # fmt: skip
             else:
                 packed = self.packed[i] is not None
-                flags = self._moves(i) | products.B_PACKED * packed
-                flags |= products.C_MOVES * (last and self.out is not None)
                 plan.add(
-                    catalog.multiply_unit(precision), kind=products.FOR_ROWS, flags=flags,
-                    **self._left_factor(i, transposed=False),
+                    catalog.multiply_rows_unit(), **catalog.factors(precision),
+                    **self._left_factor(i), a_moves=self._moves(i),
                     b_at=self.packed[i] if packed else weights, b_stride=layer.n_out,
-                    c_at=z, c_stride=self.strides[i], bias_at=bias, init=units.BIAS,
-                    m=self.rows, n=layer.n_out, k=layer.n_in, block=block, task_stride=0,
+                    packed=packed, c_at=z, c_stride=self.strides[i],
+                    c_moves=last and self.out is not None, bias_at=bias, init=units.BIAS,
+                    n=layer.n_out, k=layer.n_in, block=block,
                 )  # fmt: skip
             if not last:
                 if self.normalization is not None:
@@ -326,18 +325,15 @@ class Pass:
             block=self.row_block,
         )  # fmt: skip
 
-    def _left_factor(self, i, *, transposed):
-        """The input of layer i as the left factor of a matmul, or its transpose."""
+    def _left_factor(self, i):
+        """The input of layer i as the left factor of a product."""
         if i == 0:
-            a, stride = self.input, self.input_stride
-        else:
-            a, stride = self.activations[i - 1], self.strides[i - 1]
-        row_stride, k_stride = (1, stride) if transposed else (stride, 1)
-        return {"a_at": a, "row_stride": row_stride, "k_stride": k_stride}
+            return {"a_at": self.input, "a_stride": self.input_stride}
+        return {"a_at": self.activations[i - 1], "a_stride": self.strides[i - 1]}
 
     def _moves(self, i):
-        """The flag of a product whose left factor is the input of layer i: it may be all of X."""
-        return products.A_MOVES if i == 0 and self.in_place else 0
+        """Whether the input of layer i has all rows of the data, and not the mini-batch's own."""
+        return i == 0 and self.in_place
 
     def add_rows_group(self, y, weights, gradient):
         """The whole group "rows" of a pass that trains: forward, losses, backward.
@@ -387,15 +383,7 @@ class Pass:
         for i in range(len(self.layers) - 1, 0, -1):
             activation = self.network.activations[i - 1]
             layer = self.layers[i]
-            self.plan.add(
-                catalog.multiply_unit(self.precision), kind=products.FOR_ROWS,
-                flags=products.B_PACKED,
-                a_at=self.deltas[i], row_stride=self.strides[i], k_stride=1,
-                b_at=self.packed_transposed[i], b_stride=0,
-                c_at=self.deltas[i - 1], c_stride=self.strides[i - 1],
-                bias_at=None, init=units.ZERO, m=self.rows, n=layer.n_in, k=layer.n_out,
-                block=self.row_block, task_stride=0,
-            )  # fmt: skip
+            self.add_delta(i, self.deltas[i - 1], self.strides[i - 1])
             if self.dropout[i] > 0:
                 delta = self.deltas[i - 1]
                 self._add_dropout(i, delta, delta, self.strides[i - 1], layer.n_in)
@@ -403,6 +391,17 @@ class Pass:
                 self._add_activation_backward(i - 1)
             if self.normalization is not None:
                 self.normalization.add_backward(i - 1)
+
+    def add_delta(self, i, target, stride, *, moves=False):
+        """In a chain over rows: from the delta of layer i to that of its input."""
+        layer = self.layers[i]
+        self.plan.add(
+            catalog.multiply_rows_unit(), **catalog.factors(self.precision),
+            a_at=self.deltas[i], a_stride=self.strides[i], a_moves=False,
+            b_at=self.packed_transposed[i], b_stride=0, packed=True,
+            c_at=target, c_stride=stride, c_moves=moves, bias_at=None, init=units.ZERO,
+            n=layer.n_in, k=layer.n_out, block=self.row_block,
+        )  # fmt: skip
 
     def _add_activation_backward(self, i):
         activation = ACTIVATIONS[self.network.activations[i]]
@@ -436,12 +435,8 @@ class Pass:
         shared = -(-layer.n_in // (segment * (1 if self.n_threads == 1 else 2 * self.n_threads)))
         return segment * max(1, min(fitting, shared))
 
-    def add_weight_gradient(self, i, gradient, init, *, of_part=False):
-        """In a chain over rows of a weight matrix: their gradient.
-
-        With ``of_part``, in a chain over rows of the mini-batch: what these add to the gradient of
-        the whole matrix, to parts that lie n_params apart.
-        """
+    def add_weight_gradient(self, i, gradient, init):
+        """In a chain over rows of a weight matrix: their gradient."""
         layer, block = self.layers[i], self.parameter_block(self.layers[i])
         target = gradient[layer.weight_offset :]
         if i == 0 and self.is_sparse:
@@ -453,41 +448,46 @@ class Pass:
             )  # fmt: skip
             return
         self.plan.add(
-            catalog.multiply_unit(self.precision), flags=self._moves(i),
-            **self._left_factor(i, transposed=True), **self._over_rows(block, of_part),
-            b_at=self.deltas[i], b_stride=self.strides[i], c_at=target, c_stride=layer.n_out,
-            bias_at=None, init=init, m=layer.n_in, n=layer.n_out,
+            catalog.weight_gradient_unit(), **catalog.factors(self.precision),
+            **self._left_factor(i), a_moves=self._moves(i), **self._right_factor(i),
+            gradient_at=target, init=init, m=layer.n_in, block=block,
         )  # fmt: skip
 
-    def _over_rows(self, block, of_part):
-        """Arguments of a product that sums over the mini-batch, or over a part of it."""
-        kind = products.OVER_TASK_ROWS if of_part else products.OVER_ROWS
+    def _right_factor(self, i):
+        """The delta of layer i as the right factor of a gradient."""
         return {
-            "kind": kind, "k": self.rows, "block": self.row_block if of_part else block,
-            "task_stride": len(self.params),
-        }  # fmt: skip
+            "delta_at": self.deltas[i],
+            "delta_stride": self.strides[i],
+            "n": self.layers[i].n_out,
+        }
 
-    def add_bias_gradient(self, i, gradient, init, *, of_part=False):
-        """In a chain of one task: the gradient of a layer's biases, a row of ones times the deltas.
+    def _ones(self):
+        """The left factor of a bias's gradient: a column of ones, each of which is the same one."""
+        return {"a_at": np.ones(1, self.params.dtype), "a_stride": 0}
 
-        ``of_part`` as for weights.
-        """
-        layer = self.layers[i]
+    def add_bias_gradient(self, i, gradient, init):
+        """In a chain of one task: the gradient of a layer's biases."""
         self.plan.add(
-            catalog.multiply_unit(self.precision), flags=0, **self._over_rows(1, of_part),
-            a_at=np.ones(1, self.params.dtype), row_stride=0, k_stride=0,
-            b_at=self.deltas[i], b_stride=self.strides[i],
-            c_at=gradient[layer.bias_offset :], c_stride=layer.n_out,
-            bias_at=None, init=init, m=1, n=layer.n_out,
+            catalog.weight_gradient_unit(), **catalog.factors(self.precision),
+            **self._ones(), a_moves=False, **self._right_factor(i),
+            gradient_at=gradient[self.layers[i].bias_offset :], init=init, m=1, block=1,
         )  # fmt: skip
 
     def add_part_gradients(self):
         """In a chain over rows of the mini-batch: their part of every gradient."""
         n_parts = -(-self.rows // self.row_block)
         self.parts = np.zeros(n_parts * len(self.params), self.params.dtype)  # (parts * n_params,)
-        for i in range(len(self.layers)):
-            self.add_weight_gradient(i, self.parts, units.ZERO, of_part=True)
-            self.add_bias_gradient(i, self.parts, units.ZERO, of_part=True)
+        for i, layer in enumerate(self.layers):
+            weights_and_biases = (
+                (self._left_factor(i), layer.n_in, layer.weight_offset),
+                (self._ones(), 1, layer.bias_offset),
+            )
+            for left_factor, m, offset in weights_and_biases:
+                self.plan.add(
+                    catalog.part_gradient_unit(), **catalog.factors(self.precision),
+                    **left_factor, **self._right_factor(i), parts_at=self.parts[offset:],
+                    n_params=len(self.params), m=m, block=self.row_block,
+                )  # fmt: skip
 
     def add_sum_parts(self, gradient, offset, size, block):
         """In a chain over some parameters: their gradient, from its parts."""
