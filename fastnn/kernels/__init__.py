@@ -21,7 +21,9 @@
 - ``pace``: runs a plan in slices of time.
 - ``normalization``, ``muon``, ``augmentation``: what batch normalisation adds to a pass, Muon to a
   step, and augmentation of images to both; and that by itself.
-- ``passes``: the buffers of a pass through the network, and the chains that all plans share.
+- ``masks``, ``buffers``, ``inputs``, ``packing``: what a pass through the network is made of: its
+  dropout, its buffers, what its first layer reads, and its packed weights.
+- ``passes``: a pass, and the chains that all plans share.
 - ``prediction``: the forward pass; small predictions keep their plan for the next.
 - ``evaluation``: outputs and losses of a validation set, after each epoch.
 - ``inspection``: a hidden layer's activations, and gradients with respect to the inputs.
@@ -39,6 +41,6 @@ MODULES = (
     "activations", "losses", "optimizers", "cache", "jit", "simd", "atomics", "random",
     "elementary", "matmul", "units", "products", "output_units", "dropout", "image_units",
     "norm_units", "muon_units", "fingerprint", "catalog", "threads", "helpers", "plan", "pace",
-    "normalization", "augmentation", "muon", "passes", "prediction", "evaluation", "inspection",
-    "trainer", "cpu", "perceptron",
+    "normalization", "augmentation", "muon", "masks", "buffers", "inputs", "packing", "passes",
+    "prediction", "evaluation", "inspection", "trainer", "cpu", "perceptron",
 )  # fmt: skip

@@ -4,6 +4,7 @@ import numpy as np
 
 from fastnn.kernels import catalog, inspection, pace, prediction, threads, units
 from fastnn.kernels.evaluation import Evaluation
+from fastnn.kernels.inputs import read
 from fastnn.kernels.passes import Pass, cast, chunk_rows, flops
 from fastnn.kernels.trainer import Trainer
 
@@ -21,10 +22,8 @@ class Objective:
         self.n_rows = data.X.shape[0] if order is None else len(order)
         weights = self._weigh(data.sample_weight)
         self.rows = min(self.n_rows, chunk_rows(network))
-        shared = Pass(
-            network, self.params, data.X, self.rows, ordered=order is not None,
-            n_threads=n_threads, backward=True,
-        )  # fmt: skip
+        source = read(data.X, self.rows, self.params.dtype, ordered=order is not None)
+        shared = Pass(network, self.params, source, n_threads=n_threads, backward=True)
         self.scalars = np.zeros(units.N_SCALARS)  # (5,)
         self.plan = shared.plan
         self.plan.group()

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastnn.kernels import catalog, matmul
+from fastnn.kernels import catalog
 from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.inputs import add_gather, read
 from fastnn.kernels.pace import Pace
 from fastnn.kernels.passes import ROW_BLOCK, Pass, chunk_rows
 from fastnn.kernels.plan import Plan
@@ -59,22 +60,17 @@ def input_gradient(network, params, X, weights, n_threads):
     n_rows = X.shape[0]
     gradient = np.zeros((n_rows, network.layer_units[0]), params.dtype)  # (n_rows, n_features)
     chunk = min(n_rows, chunk_rows(network))
-    shared = Pass(
-        network, params, X, chunk, ordered=False, n_threads=n_threads, backward=True
-    )  # fmt: skip
-    first = shared.layers[0]
-    # Training has no use for these, so a pass makes no room for them.
-    size = matmul.packed_size(first.n_out, first.n_in, shared.precision)
-    shared.packed_transposed[0] = np.zeros(size, params.dtype)
+    source = read(X, chunk, params.dtype)
+    shared = Pass(network, params, source, n_threads=n_threads, backward=True, to_input=True)
     plan = shared.plan
     plan.group()
     plan.chain(tasks=1)
     shared.add_begin()
     shared.begin_rows_group()
     shared.add_forward()
-    shared.add_gather(weights, shared.deltas[-1], shared.strides[-1])
+    add_gather(plan, weights, shared.buffers.deltas[-1], shared.row_block)
     shared.add_backward()
-    shared.add_delta(0, gradient, first.n_in, moves=True)
+    shared.add_delta(0, gradient, moves=True)
     plan.compile()
     pace = shared.pace()
     shared.preparation().run(1, 1, (0, 1), pace.team)

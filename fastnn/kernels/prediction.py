@@ -6,6 +6,7 @@ Making a plan takes about as long as predicting a hundred rows with a network of
 import numpy as np
 
 from fastnn.kernels import catalog, threads
+from fastnn.kernels.inputs import read
 from fastnn.kernels.passes import Pass, chunk_rows
 
 # A prediction is small up to so many rows, and elements of its widest layer.
@@ -37,13 +38,11 @@ def predict(network, params, X, link, n_threads):
     n_rows = X.shape[0]
     out = np.zeros((n_rows, network.layer_units[-1]), params.dtype)  # (n_rows, n_outputs)
     chunk = min(n_rows, chunk_rows(network))
-    shared = Pass(
-        network, params, X, chunk, ordered=False, n_threads=n_threads, backward=False,
-        out=out,
-    )  # fmt: skip
+    source = read(X, chunk, params.dtype)
+    shared = Pass(network, params, source, n_threads=n_threads, out=out)
     add_forward(shared, link)
     pace = shared.pace()
-    if any(packed is not None for packed in shared.packed):
+    if any(packed is not None for packed in shared.packed.forward):
         shared.preparation().run(1, 1, (0, 1), pace.team)
     pace.run(n_rows, chunk)
     return out
@@ -79,10 +78,8 @@ class KeptPrediction:
 
     def __init__(self, network, params, X, capacity, link, n_threads):
         self.out = np.zeros((capacity, network.layer_units[-1]), params.dtype)
-        shared = Pass(
-            network, params, X, capacity, ordered=False, n_threads=n_threads,
-            backward=False, out=self.out, kept=True,
-        )  # fmt: skip
+        source = read(X, capacity, params.dtype, is_late=True)
+        shared = Pass(network, params, source, n_threads=n_threads, out=self.out)
         self.plan = add_forward(shared, link)
         self.pace = shared.pace()
 
