@@ -1,4 +1,4 @@
-"""The buffers of a pass through the network: what its layers leave for one another."""
+"""The buffers of a pass, in which the layers of a network leave matrices for one another."""
 
 import numpy as np
 
@@ -33,8 +33,8 @@ class Buffers:
     activations : list of ndarray
         Outputs of each layer, those of the last layer raw.
     kept_for_gradient : list of ndarray
-        What the gradient of each hidden layer's activation is a function of; where that is the
-        output, the same array.
+        For each hidden layer, the input or the output of its activation, whichever the gradient is
+        a function of. It is the array in ``activations`` where that can be.
     deltas : list of ndarray, or None
     row_loss : ndarray of shape (rows,), or None
     row_sums : list of ndarray of shape (rows,) or None

@@ -1,7 +1,7 @@
 """The catalog of units: templates bound to mathematics and a precision, compiled on first need.
 
-A function here for each kind of unit says what its template's open names are bound to. Names of
-mathematics, such as ``exp``, come with the precision; see elementary.py.
+Each kind of unit has a function here, which says what its template's open names are bound to. Names
+of mathematics, such as ``exp``, come with the precision; see elementary.py.
 """
 
 import inspect
@@ -15,6 +15,7 @@ import numpy as np
 from fastnn.kernels import (
     dropout,
     elementary,
+    floats,
     image_units,
     jit,
     matmul,
@@ -63,7 +64,7 @@ def compile_unit(template, precision, *labels, **factories):
     template : function
     precision : {"float32", "float64"}
     *labels : str
-        What distinguishes it from the template's other units; part of its name.
+        The part of its name that distinguishes it from the template's other units.
     **factories : callable
         ``factory(precision)`` makes what is bound to that name, if it has to be compiled.
     """
@@ -91,7 +92,7 @@ def bound(function, *labels, **factories):
 
 
 def _bindings(function, precision, factories):
-    """What the open names of a function are: mathematics, factories, functions of its module."""
+    """The open names of a function: mathematics, factories, and functions of its module."""
     if _is_users(function):
         return _users_bindings(function, precision)
     names = elementary.bindings(precision)
@@ -113,9 +114,9 @@ def _is_users(function):
 
 
 def _users_bindings(function, precision):
-    """What a user's function is to find under the globals that it uses, where that is ours.
+    """Our functions for those globals of a user's function that stand for them.
 
-    Of a module that has such things, it is to find a copy.
+    Where it reaches such a global through a module, it finds a copy of the module.
     """
     names = {}
     for reference in references(function.__code__):
@@ -156,12 +157,12 @@ def _recompiled(dispatcher, precision):
 
 
 def _label(name, entry, *functions):
-    """A name for an entry's functions; of a user's entry with a hash, since its name is reused."""
+    """A name for an entry's functions; a user's has a hash, since another may take its name."""
     return "_".join((name, *map(fingerprint, functions))) if entry.is_users else name
 
 
 def meaning(network):
-    """What the activations of a network that are users' mean at present, as the units' names."""
+    """Hashes of what users' activations in a network mean at present, as in the units' names."""
     entries = (ACTIVATIONS[name] for name in network.activations)
     return tuple(fingerprint(entry.forward) for entry in entries if entry.is_users)
 
@@ -211,7 +212,7 @@ def _of_matmul(name):
 
 
 def factors(precision):
-    """Arguments that every product of matrices has: what multiplies them, and their elements."""
+    """Arguments that every product has: the address of `multiply`, and the bytes of an element."""
     multiply = compile_unit(products.multiply, precision, matmul=_of_matmul("matmul"))
     return {"multiply_at": multiply.address, "itemsize": np.dtype(precision).itemsize}
 
@@ -330,7 +331,7 @@ def sum_parts_unit(precision):
 
 
 def segment_sums_unit(precision, of):
-    """Sums ``of`` squares or of sizes."""
+    """The unit of sums ``of`` "squares" or of "sizes"."""
     return compile_unit(units.segment_sums, precision, of, lane_sum=lane_sum(of))
 
 
@@ -352,8 +353,8 @@ def augment_unit(precision):
         displace=bound(image_units.displace, matmul=_of_matmul("matmul")),
         motion=bound(
             image_units.motion,
-            sine_polynomial=lambda p: simd.make_polynomial("float64", image_units.SINE),
-            cosine_polynomial=lambda p: simd.make_polynomial("float64", image_units.COSINE),
+            sine_polynomial=lambda p: floats.make_polynomial("float64", image_units.SINE),
+            cosine_polynomial=lambda p: floats.make_polynomial("float64", image_units.COSINE),
         ),
         change_contrast=bound(image_units.change_contrast, lane_sum=lane_sum("values")),
     )  # fmt: skip

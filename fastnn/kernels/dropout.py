@@ -14,7 +14,7 @@ def begin_random(step, task, steps_at, seed, n_layers, keys_at):
     keys = view(keys_at, n_layers + 1, np.int64)  # (n_layers + 1,)
     for layer in range(n_layers):
         keys[layer] = make_key(seed, np.int64(steps[0]), layer)
-    # The same pictures whatever the layers.
+    # Augmentation's key is the same whatever the layers are.
     keys[n_layers] = make_key(seed, np.int64(steps[0]), -1)
 
 

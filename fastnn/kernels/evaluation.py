@@ -1,6 +1,6 @@
-"""How a network does on some data, again and again: outputs, and the rows' losses.
+"""Evaluation of a network on the same data again and again: its outputs, and the rows' losses.
 
-The forward pass of predictions, then the losses by the unit that training has. What both need is
+The forward pass is that of predictions, and training's unit computes the losses. Their plans are
 made once; every call brings other parameters.
 """
 

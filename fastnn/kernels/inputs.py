@@ -1,4 +1,4 @@
-"""What the first layer of a pass reads: a dense X itself, a gathered copy, or the CSR of one."""
+"""Inputs of a pass, as its first layer reads them: a dense X, a gathered copy of it, or a CSR."""
 
 import numpy as np
 from scipy import sparse

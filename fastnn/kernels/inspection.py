@@ -1,7 +1,7 @@
 """Inside a network: a hidden layer's activations, and gradients with respect to the inputs.
 
-Both are made of the units that predict and train. Networks come here without batch normalisation,
-folded.
+Both are made of the units that predict and train. Networks come here folded, without batch
+normalisation.
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ from fastnn.kernels.prediction import predict
 
 
 def up_to_hidden(network, params, layer):
-    """The network whose raw outputs are what hidden layer ``layer`` activates; its parameters."""
+    """The network whose raw outputs are the sums of hidden layer ``layer``, and its parameters."""
     n_layers = layer + 1
     part = replace(
         network,
@@ -47,7 +47,7 @@ def hidden(network, params, X, layer, n_threads):
         catalog.activate_unit(params.dtype.name, activation.name), z_at=out, a_at=out,
         ld=out.shape[1], block=ROW_BLOCK, **({} if slope is None else {"slope_at": slope}),
     )  # fmt: skip
-    # All rows at once: nothing is kept between the tasks.
+    # All rows are one mini-batch, as nothing is kept between the tasks.
     Pace(plan.compile(), out.size, n_threads).run(len(out), len(out))
     return out
 

@@ -1,4 +1,4 @@
-"""What dropout adds to a pass: the keys of its masks, and the unit that applies them."""
+"""Dropout in a pass: the keys of its masks, and the unit that applies them."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from fastnn.kernels.optimizers import STEPS
 
 
 class Masks:
-    """Which units of the input and of the hidden layers a step leaves out.
+    """The masks by which a step leaves out units of the input and of the hidden layers.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Muon's step for a weight matrix: its averaged gradient, orthogonalised by Newton and Schulz.
 
-Of the groups of a step, "parameters" ends with the averaged gradient; these come after it, for all
-matrices together, as each matrix product needs all of the one before.
+The group "parameters" of a step ends with the averaged gradient. Groups for these products come
+after it, for all matrices together, as each product needs all of the one before.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from fastnn.kernels import catalog, matmul, units
 
 ITERATIONS = 5
-# Rows of a task of the products of the smaller side.
+# A task of the products of the smaller side has ROWS rows.
 ROWS = 96
 
 
@@ -28,7 +28,7 @@ class Orthogonalization:
         }  # fmt: skip
         self.is_wide = self.n_in < self.n_out
         self.side = min(self.shape)
-        # What is orthogonalised, and where the next of it goes.
+        # x is orthogonalised step by step, and each step writes the next x.
         self.x, self.next = np.zeros((2, *self.shape), dtype)
         square = (self.side, self.side)
         self.gram, self.square, self.mixed = np.zeros((3, *square), dtype)
@@ -51,7 +51,7 @@ class Orthogonalization:
         )  # fmt: skip
 
     def stages(self):
-        """What adds the chains of each group in turn, all matrices having as many."""
+        """Methods that add the chains of each group in turn; every matrix has as many."""
         yield self._add_normalize
         for _ in range(ITERATIONS):
             yield from (self._add_pack, self._add_gram, self._add_mix, self._add_product)

@@ -1,10 +1,10 @@
-"""What batch normalisation adds to a pass: buffers, and groups of their own."""
+"""Batch normalisation in a pass: its buffers, and its groups of a step."""
 
 import numpy as np
 
 from fastnn.kernels import catalog
 
-# Columns of a task that reads all rows.
+# A task that reads all rows has at most COLUMNS columns.
 COLUMNS = 64
 
 
@@ -39,7 +39,7 @@ class Normalization:
         return block
 
     def add_forward(self, i):
-        """From what the group "rows" has left in ``normalized[i]``; the group after goes on."""
+        """Normalise what the group "rows" has left in ``normalized[i]``; a new group goes on."""
         shared, layer = self.shared, self.shared.layers[i]
         running = shared.params[layer.running_offset :]
         momentum = float(shared.regularization.norm_momentum)
@@ -59,7 +59,7 @@ class Normalization:
         )  # fmt: skip
 
     def add_backward(self, i, gradient):
-        """From the gradient of what is scaled and shifted to that of what is normalised."""
+        """The gradient of what is scaled and shifted becomes that of what is normalised."""
         shared = self.shared
         of_scale, of_shift = self._own(i, gradient)
         gradients = {"scale_gradient_at": of_scale, "shift_gradient_at": of_shift}

@@ -16,7 +16,7 @@ class PackedWeights:
     layers : sequence of Layer
     params : ndarray of shape (n_params,)
     source : DenseInput or SparseInput
-        What the first layer reads. A sparse one is multiplied by weights that are not packed. A
+        The input of the first layer. A sparse one is multiplied by weights that are not packed. A
         plan that reads one X after another is for few rows, and reads all weights where they are.
     backward : bool
         Whether deltas are wanted.

@@ -55,7 +55,7 @@ def chunk_rows(network):
 def sums_in_parts(network, X, rows):
     """Whether gradients are summed over parts of the mini-batch first, each by one task.
 
-    Then threads exchange gradients instead of activations, which pays where those are fewer.
+    Then threads exchange gradients instead of activations, which pays where gradients are fewer.
     It changes roundings, so it depends only on shapes.
     """
     exchanged = rows * sum(network.layer_units) // EXCHANGE_RATIO
@@ -75,8 +75,8 @@ def even_block(rows, n_blocks, n_threads=1):
 def cast(data, dtype):
     """The data with single targets in the network's precision, and weights in float64.
 
-    The targets are gathered with X's own unit then, one less to compile; wide ones are left to be
-    cast mini-batch by mini-batch. Weights may be of any size until they are divided by their sum.
+    X's own unit then gathers the targets, too, and one less is compiled. Wide targets are left to
+    be cast mini-batch by mini-batch. Weights may have any size until their sum divides them.
     """
     y, weights = data.y, data.sample_weight
     if y.shape[1] == 1:
@@ -192,7 +192,7 @@ class Pass:
         source, target = self.buffers.kept_for_gradient[i], self.buffers.activations[i]
         is_dropped = self.masks.rates[i + 1] > 0
         if activation.name != "identity":
-            # What the gradient needs is kept from dropout.
+            # Dropout must not overwrite an output that the gradient needs.
             to_keep = is_dropped and activation.gradient_of == "output"
             learned = {} if activation.learned is None else {"slope_at": self._slope(i)}
             self.plan.add(
@@ -226,13 +226,13 @@ class Pass:
     def add_rows_group(self, y, weights, gradient):
         """The whole group "rows" of a pass that trains: forward, losses, backward.
 
-        With batch normalisation there are more, and they write the gradients of its parameters.
+        Batch normalisation makes several groups of it, which write its parameters' gradients.
 
         Parameters
         ----------
         y : ndarray of shape (n, n_targets)
         weights : dict
-            What `weigh` takes of the rows' weights; empty where each is 1.
+            Arguments of `weigh` that say where the rows' weights are; empty where each is 1.
         gradient : ndarray of shape (n_params,)
         """
         self.begin_rows_group()
@@ -319,7 +319,7 @@ class Pass:
     def parameter_block(self, layer):
         """Rows of a layer's weight matrix in a task: whole segments.
 
-        Enough to be worth a task, but tasks enough to share out evenly.
+        They are enough to be worth a task, but leave enough tasks to be shared out evenly.
         """
         segment = units.SEGMENT
         fitting = round(max(PARAMETER_ROWS, PARAMETER_BLOCK / layer.n_out) / segment)
@@ -364,7 +364,7 @@ class Pass:
         )  # fmt: skip
 
     def add_part_gradients(self):
-        """In a chain over rows of the mini-batch: their part of every gradient."""
+        """In a chain over rows of the mini-batch: what these add to every gradient."""
         for i, layer in enumerate(self.layers):
             weights_and_biases = (
                 (self._left_factor(i), layer.n_in, layer.weight_offset),
@@ -402,6 +402,6 @@ class Pass:
         return plan.compile()
 
     def pace(self):
-        """What runs the plan."""
+        """A `Pace`, which runs the plan."""
         work = flops(self.network.layer_units, self.rows, backward=self.buffers.deltas is not None)
         return Pace(self.plan, work, self.n_threads)

@@ -21,22 +21,24 @@ from fastnn.kernels.jit import span, view
 from fastnn.kernels.pace import SLICE
 from fastnn.kernels.simd import SUM_LANES, data_pointer
 
-# Places in a job (24,), int64; *_AT are addresses. What X is; of CSR, also its other arrays.
+# Places in a job (24,), int64; *_AT are addresses. The first say what X is, and INDPTR_AT and
+# INDICES_AT are for CSR alone.
 VALUES_AT, ROW_STRIDE, COLUMN_STRIDE, VALUE_BYTES, N_FEATURES, INDPTR_AT, INDICES_AT = range(7)
 # The weights (n_outputs, ld), float64, w0 first and zeros after the last.
 WEIGHTS_AT, LD = range(7, 9)
-# Room for a row, x0 first: its numbers as float64, for a dense X (ld,), with zeros after the last;
-# of CSR also their places among the weights, int64. And for the lanes of a sum.
+# ROW_AT is room for a row, x0 first: its numbers as float64, for a dense X (ld,), with zeros after
+# the last. PLACES_AT, for CSR, is room for their places among the weights, int64, and LANES_AT for
+# the lanes of a sum.
 ROW_AT, PLACES_AT, LANES_AT = range(9, 12)
-# What is presented: from the first to the last of the order (n,) of rows, or of X if there is none;
-# and to which perceptrons: numbers (n_active,).
+# Rows FIRST to LAST of the order (n,), or of X if there is none, are presented to the perceptrons
+# with the numbers (n_active,) at ACTIVE_AT.
 FIRST, LAST, ORDER_AT, ACTIVE_AT, N_ACTIVE = range(12, 17)
-# Where the sums (n, n_outputs) go; or 0, and the perceptrons learn: the perceptron that is to say 1
-# for each row (n,), the size of all steps (1,) and of each row's (n,) or 0, the first weight that
-# learns, and the errors of each perceptron (n_outputs,), which are added to.
+# The sums (n, n_outputs) go to SUMS_AT. Where that is 0 the perceptrons learn. They need the one
+# that is to say 1 for each row (n,), the size of all steps (1,) and of each row's (n,) or 0, the
+# first weight that learns, and the errors of each perceptron (n_outputs,), which are added to.
 SUMS_AT, TARGETS_AT, RATE_AT, SAMPLE_WEIGHT_AT, FIRST_WEIGHT, ERRORS_AT = range(17, 23)
 N_JOB = 24
-# Before the first measurement: seconds of a sample, and of each product in a sum.
+# The seconds of a sample, and of each product in a sum, are guesses until the first measurement.
 SAMPLE_SECONDS, PRODUCT_SECONDS = 1e-7, 1e-9
 
 

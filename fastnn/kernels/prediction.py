@@ -9,10 +9,10 @@ from fastnn.kernels import catalog, threads
 from fastnn.kernels.inputs import read
 from fastnn.kernels.passes import Pass, chunk_rows
 
-# A prediction is small up to so many rows, and elements of its widest layer.
+# A prediction is small if it has at most SMALL_ROWS rows, and SMALL_ELEMENTS in its widest layer.
 SMALL_ROWS = 256
 SMALL_ELEMENTS = 1 << 18
-# Plans that are kept for a network.
+# At most MOST_KEPT plans are kept for a network.
 MOST_KEPT = 8
 
 
@@ -60,7 +60,7 @@ def is_small(network, X):
 def predict_small(network, params, X, link, n_threads, kept):
     """Outputs (n_rows, n_outputs) for X, by a plan of the dict ``kept``.
 
-    Whoever uses a plan takes it out of the dict meanwhile, so that threads do not share it.
+    A thread that uses a plan takes it out of the dict meanwhile, so that no other uses it.
     """
     n_rows = len(X)
     capacity = 1 << (n_rows - 1).bit_length()

@@ -89,7 +89,7 @@ def multiply_matrices(
 def csr_matmul(
     step, task, start_at, indices_at, values_at, weights_at, c_at, c_moving, ld, bias_at, n, block
 ):  # fmt: skip
-    # c (rows, ld) = bias + X W, one multiply-add of a row of W per non-zero, in order.
+    # c (rows, ld) = bias + X W, one multiply-add of a row of W for each non-zero, in order.
     first, last = rows_of_task(step, task, block)
     shift = c_moving * view(step, N_STEP, np.int64)[ROW]
     starts = view(start_at, last + 1, np.int64)  # (rows + 1,)
@@ -108,7 +108,7 @@ def csr_gradient(
     step, task, start_at, indices_at, values_at, delta_at, ld, gradient_at, n, n_features, init,
     block
 ):  # fmt: skip
-    # gradient (n_features, n) = or += X^T delta, for the task's features. Rows are taken in
+    # gradient (n_features, n) = or += X^T delta, for the task's features. It takes the rows in
     # order, so each sum is the dense one without its zeros.
     rows = view(step, N_STEP, np.int64)[ROWS]
     low, high = task * block, min(task * block + block, n_features)
@@ -137,7 +137,7 @@ def add_scaled(out, scale, x, offset):
 
 
 def first_not_below(indices, value):
-    # The first place in the sorted indices whose entry is not below the value.
+    # Returns the first place in the sorted indices whose entry is not below the value.
     low, high = 0, indices.shape[0]
     while low < high:
         middle = quotient(low + high, 2)
