@@ -211,10 +211,14 @@ def _of_matmul(name):
     return lambda precision: matmul.bindings(precision)[name]
 
 
+def multiply_at(precision):
+    """The address of the one function that multiplies matrices of a precision."""
+    return compile_unit(products.multiply, precision, matmul=_of_matmul("matmul")).address
+
+
 def factors(precision):
     """Arguments that every product has: the address of `multiply`, and the bytes of an element."""
-    multiply = compile_unit(products.multiply, precision, matmul=_of_matmul("matmul"))
-    return {"multiply_at": multiply.address, "itemsize": np.dtype(precision).itemsize}
+    return {"multiply_at": multiply_at(precision), "itemsize": np.dtype(precision).itemsize}
 
 
 def product_unit(template):
@@ -350,7 +354,7 @@ def dropout_csr_unit(precision):
 def augment_unit(precision):
     return compile_unit(
         image_units.augment, precision,
-        displace=bound(image_units.displace, matmul=_of_matmul("matmul")),
+        displace=bound(image_units.displace),
         motion=bound(
             image_units.motion,
             sine_polynomial=lambda p: floats.make_polynomial("float64", image_units.SINE),
