@@ -129,7 +129,7 @@ def normal_cdf(x):
     return ONE - tail if x > ZERO else tail
 
 
-# What mathematics may call; each may call those before it.
+# FUNCTIONS are those that mathematics may call; each may call those before it.
 FUNCTIONS = (exp, expm1_positive, expm1_negative, tanh, log, log1p, normal_cdf)
 
 

@@ -14,19 +14,19 @@ from fastnn.kernels.matmul import call_multiply
 from fastnn.kernels.random import make_key, random_integer
 from fastnn.kernels.units import ZERO, rows_of_task
 
-# Sizes (8,), int64: of an image; points of the grid on which noise is drawn, 0 by 0 where nothing
-# is elastic; and whether pixels move at all, and whether those from outside have a value of their
-# own.
+# The sizes (8,), int64, are those of an image; the points of the grid on which noise is drawn, 0 by
+# 0 where nothing is elastic; whether pixels move at all; and whether those from outside have a
+# value of their own.
 HEIGHT, WIDTH, CHANNELS, GRID_HEIGHT, GRID_WIDTH, MOVES, HAS_FILL = range(7)
 N_SIZES = 8
-# Settings (16,), float64: the most of each change, in pixels, radians and fractions; 1 where it
-# may be reflected and where both axes have one scale; and the value of pixels from outside.
+# The settings (16,), float64, are the most of each change, in pixels, radians and fractions; 1
+# where an axis may be reflected or both have one scale; and the value of pixels from outside.
 SHIFT_Y, SHIFT_X, ROTATE, SCALE_Y, SCALE_X, SKEW, CONTRAST = range(7)
 REFLECT_Y, REFLECT_X, ONE_SCALE, FILL = range(7, 11)
 N_SETTINGS = 16
-# Places of a row's draws: the settings' own up to REFLECT_X, and the noise from here on.
+# A row's draws have the places of their settings, up to REFLECT_X, and the noise's begin at NOISE.
 NOISE = 16
-# Pixels around an image: one before, two after, so that a clamped place has its next neighbour.
+# An image has a pixel before it and two after it, so that a clamped place has its next neighbour.
 BEFORE, AROUND = 1, 3
 # Random integers times FINEST are numbers in [-1, 1).
 FINEST = 2.0**-23

@@ -67,7 +67,7 @@ def sums_in_parts(network, X, rows):
 
 
 def even_block(rows, n_blocks, n_threads=1):
-    """Even rows of a block, for at least so many blocks and as many for each thread."""
+    """Rows of a block, for at least so many blocks and as many for each thread."""
     n_blocks = -(-n_blocks // n_threads) * n_threads
     return -(-rows // (n_blocks * EVEN_ROWS)) * EVEN_ROWS
 
