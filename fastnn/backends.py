@@ -63,8 +63,8 @@ class Backend(Protocol):
         float64, have no penalty and no weights.
         """
 
-    def forward(self, network, params, X, *, rows=None, link=True, kept=None):
-        """Predictions (n_rows, n_outputs) for X, or its ``rows``; without ``link``, raw ones.
+    def forward(self, network, params, X, *, link=True, kept=None):
+        """Predictions (n_rows, n_outputs) for X; without ``link``, raw ones.
 
         ``kept`` is a dict that the caller keeps with ``params``; what the backend puts there
         serves the next prediction.

@@ -448,15 +448,18 @@ class ReferenceBackend:
         y = targets_of(network, data.y if rows is None else data.y[rows], dtype)
 
         def evaluate(params):
-            z = self.forward(network, params, data.X, rows=rows, link=False)
+            z = self.raw_outputs(network, params, data.X, rows)
             return OUTPUT_ACTIVATIONS[network.out_activation](z), loss_of_rows(network, y, z)
 
         return evaluate
 
-    def forward(self, network, params, X, *, rows=None, link=True, kept=None):
-        self.calls.append("forward")
-        z = forward_pass(network, params, batch_of(X, rows, params.dtype)).inputs[-1]
+    def forward(self, network, params, X, *, link=True, kept=None):
+        z = self.raw_outputs(network, params, X)
         return OUTPUT_ACTIVATIONS[network.out_activation](z) if link else z
+
+    def raw_outputs(self, network, params, X, rows=None):
+        self.calls.append("forward")
+        return forward_pass(network, params, batch_of(X, rows, params.dtype)).inputs[-1]
 
 
 class Recorder(ReferenceBackend):
@@ -493,8 +496,8 @@ class Recorder(ReferenceBackend):
 
         return failing
 
-    def forward(self, network, params, X, *, rows=None, link=True, kept=None):
-        output = super().forward(network, params, X, rows=rows, link=link)
+    def raw_outputs(self, network, params, X, rows=None):
+        output = super().raw_outputs(network, params, X, rows)
         if rows is not None:
             self.rows = rows
             if self.scores is not None and np.isnan(next(self.scores)):

@@ -88,7 +88,7 @@ def everything(backend, network, data, rule, dtype, regularization=DECAY):
         "params": params,
         "losses": losses,
         "predictions": backend.forward(network, params, data.X),
-        "raw": backend.forward(network, params, data.X, rows=rows, link=False),
+        "raw": backend.forward(network, params, data.X[rows], link=False),
         "objective": value,
         "gradient": gradient,
         "learning_rate": optimizer.learning_rate,

@@ -188,10 +188,10 @@ def test_nan_scores_leave_defined_weights(scores, restored, problem, monkeypatch
     snapshots = []
 
     class Snapshots(Recorder):
-        def forward(self, network, params, X, *, rows=None, link=True, kept=None):
+        def raw_outputs(self, network, params, X, rows=None):
             if rows is not None:
                 snapshots.append(params.copy())
-            return super().forward(network, params, X, rows=rows, link=link)
+            return super().raw_outputs(network, params, X, rows)
 
     backend = use_backend(monkeypatch, Snapshots(scores=iter(scores)))
     model = estimator_for(problem, **SMALL, early_stopping=True).set_params(max_iter=3)

@@ -5,23 +5,27 @@
 - ``cache``: where compiled code is kept on disk, and the lock around compilation.
 - ``jit``: the only place that compiles. A *unit* is a loop bound to one piece of mathematics and
   one precision, compiled as a C callback and known by its address.
-- ``simd``: LLVM intrinsics: the register tile of the matmul, fma, sums with fixed lanes.
+- ``named``: numbers that compiled code reads and writes by names.
+- ``simd``: LLVM intrinsics: the register tile of the matmul, sums with fixed lanes.
+- ``floats``: the like on single floats: fma, polynomials, and the parts of a float.
 - ``atomics``: words that threads share, and waiting for them.
 - ``random``: numbers that depend on a key and a place alone, for dropout and augmentation.
 - ``elementary``: exp, log, tanh and the like that vectorise and are the same everywhere.
 - ``matmul``: the blocked matmul on the tile, and packing.
 - ``units``: the loops of a training step, one template each.
 - ``products``, ``output_units``, ``dropout``, ``image_units``, ``norm_units``, ``muon_units``: more
-  of these, for what their names say.
+  of these, as their names say.
 - ``fingerprint``: what a user's function means, as a hash of all that it reaches.
 - ``catalog``: which units there are, and what their templates are bound to.
 - ``threads``: how many threads a piece of work may have.
 - ``helpers``: threads of our own that take part in it.
 - ``plan``: a table of units, and what runs it, on one thread or many.
 - ``pace``: runs a plan in slices of time.
-- ``normalization``, ``muon``, ``augmentation``: what batch normalisation adds to a pass, Muon to a
-  step, and augmentation of images to both; and that by itself.
-- ``passes``: the buffers of a pass through the network, and the chains that all plans share.
+- ``normalization``, ``muon``, ``augmentation``: batch normalisation in a pass, Muon in a step, and
+  augmentation of images, in a step or by itself.
+- ``masks``, ``buffers``, ``inputs``, ``packing``: the parts of a pass through the network: its
+  dropout, its buffers, the input of its first layer, and its packed weights.
+- ``passes``: a pass, and the chains that all plans share.
 - ``prediction``: the forward pass; small predictions keep their plan for the next.
 - ``evaluation``: outputs and losses of a validation set, after each epoch.
 - ``inspection``: a hidden layer's activations, and gradients with respect to the inputs.
@@ -36,9 +40,9 @@ the C library's ``exp``, is not called; a unit writes only what its task owns; n
 
 # The modules, in that order. The cache on disk knows the kernels by the code of all of these.
 MODULES = (
-    "activations", "losses", "optimizers", "cache", "jit", "named", "simd", "atomics", "random",
-    "elementary", "matmul", "units", "products", "output_units", "dropout", "image_units",
+    "activations", "losses", "optimizers", "cache", "jit", "named", "simd", "floats", "atomics",
+    "random", "elementary", "matmul", "units", "products", "output_units", "dropout", "image_units",
     "norm_units", "muon_units", "fingerprint", "catalog", "threads", "helpers", "plan", "pace",
-    "normalization", "augmentation", "muon", "passes", "prediction", "evaluation", "inspection",
-    "trainer", "cpu", "perceptron",
+    "normalization", "augmentation", "muon", "masks", "buffers", "inputs", "packing", "passes",
+    "prediction", "evaluation", "inspection", "trainer", "cpu", "perceptron",
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Hidden activations, as plain scalar functions, and the ``ACTIVATIONS`` registry.
 
 A function here is mathematics only. ``real``, ``exp``, ``tanh`` and the like are names that
-``jit.py`` binds anew for each precision and device; as they stand, the functions are ordinary
+``catalog.py`` binds anew for each precision and device; as they stand, the functions are ordinary
 Python that a test can call. Write constants ``real(0.5)``: a bare float literal would turn
 float32 arithmetic into float64. Write conditions so that a NaN stays a NaN.
 

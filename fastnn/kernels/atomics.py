@@ -1,4 +1,4 @@
-"""What threads that work together need: atomic words, and a polite way to wait for one another.
+"""Atomic words for threads that work together, and a polite way to wait for one another.
 
 An array of words is int64; words that different threads write should be a cache line apart. All
 threads see the operations on words in one order.

@@ -1,4 +1,4 @@
-"""What augmentation adds to a pass: its tables, and room to work; and augmentation by itself."""
+"""Augmentation in a pass, with its tables and room to work; and augmentation by itself."""
 
 import numpy as np
 
@@ -29,19 +29,19 @@ from fastnn.kernels.image_units import (
 from fastnn.kernels.pace import Pace
 from fastnn.kernels.plan import Plan
 
-# Beyond the image there is noise for so many sigmas: what is further off would add a part in 400 to
+# There is noise up to REACH sigmas beyond the image: noise further off would add a part in 400 to
 # the variance at an edge.
 REACH = 2.0
-# A distance in sigmas from which on a Gaussian counts as zero; and terms of
-# exp(x) = 1 + x + x**2 / 2 + ..., enough up to half its square.
+# A Gaussian counts as zero from FAR sigmas on, and EXP_TERMS are enough terms of
+# exp(x) = 1 + x + x**2 / 2 + ... for x up to half the square of FAR.
 FAR = 8
 EXP_TERMS = 140
-# Tasks of images that are augmented by themselves, and what part of the images' memory the tasks'
-# together may take; and operations for each pixel, about.
+# Images that are augmented by themselves are at most MOST_TASKS tasks, whose memory together is at
+# most MOST_MEMORY times that of the images. Each pixel takes about PIXEL_FLOPS operations.
 MOST_TASKS = 64
 MOST_MEMORY = 1 / 4
 PIXEL_FLOPS = 100
-# Of pixels in the padded image.
+# PLACE is the type of a pixel's place in the padded image.
 PLACE = np.dtype(np.int32)
 
 
@@ -54,13 +54,13 @@ def fill_smoothing(table, sigma, factor=1.0):
     """Make of zeros (size, points) what makes a smooth field along an axis of what is drawn.
 
     Noise smoothed by a Gaussian of width sigma is a random field that this makes of noise on a
-    grid as wide as sigma, to a part in 10,000 of the covariance. By sums, products and quotients
-    alone, as the libraries' exp differs between machines.
+    grid as wide as sigma, to a part in 10,000 of the covariance. It takes sums, products and
+    quotients alone, as the libraries' exp differs between machines.
     """
-    # Both from their middle.
+    # Both are counted from their middle.
     pixels, points = (np.arange(n) - (n - 1) / 2 for n in table.shape)
     points *= sigma
-    # Of each pixel the points up to as far: the rest of a long axis would take most of the time.
+    # Points farther from a pixel are left out, which on a long axis would take most of the time.
     nearby = np.rint((pixels - points[0]) / sigma).astype(np.int64)[:, None]
     nearby = nearby + np.arange(-FAR, FAR + 1)
     rows, places = np.nonzero((nearby >= 0) & (nearby < len(points)))
@@ -88,11 +88,11 @@ class Augmentation:
         self.sizes[[HEIGHT, WIDTH, CHANNELS]] = settings.shape
         self.sizes[MOVES], self.sizes[HAS_FILL] = settings.moves, settings.fill is not None
         self._set_settings(settings)
-        # Of each pixel, from the middle: (2, height, width).
+        # The grid has each pixel's place from the middle, (2, height, width).
         axes = [np.arange(size) - (size - 1) / 2 for size in (height, width)]
         self.grid = np.stack(np.meshgrid(*axes, indexing="ij"), dtype=dtype)
         self._set_smoothing(*settings.elastic)
-        # Displacements and offsets; and noise and its first product, or the padded image.
+        # A task has displacements and offsets; and noise and its first product, or a padded image.
         padded = (height + AROUND) * (width + AROUND)
         grid_height, grid_width = map(int, self.sizes[[GRID_HEIGHT, GRID_WIDTH]])
         noise = 2 * grid_height * (grid_width + width)
@@ -108,8 +108,8 @@ class Augmentation:
         self.sizes[[GRID_HEIGHT, GRID_WIDTH]] = grid_height, grid_width
         n_columns = height * grid_height
         self.smoothing = np.zeros(n_columns + grid_width * width, self.dtype)
-        # Of noise on every pixel Simard's alpha is a factor, and the Gaussian's integral is 1. A
-        # point of the grid stands for sigma**2 pixels, and their sum's spread is sigma times one's.
+        # Simard multiplies noise on every pixel by alpha, and his Gaussian's integral is 1. A point
+        # of the grid stands for sigma**2 pixels, and their sum's spread is sigma times one's.
         columns = self.smoothing[:n_columns].reshape(height, grid_height)
         fill_smoothing(columns, sigma, alpha / (2 * np.pi * sigma))
         fill_smoothing(self.smoothing[n_columns:].reshape(grid_width, width).T, sigma)
@@ -141,9 +141,10 @@ class Augmentation:
         n_tasks = -(-len(images) // block)
         n_pixels = self.grid[0].size
         plan.add(
-            catalog.augment_unit(self.dtype.name), images_at=images, ld=stride,
-            sizes_at=self.sizes, settings_at=self.settings, grid_at=self.grid,
-            smoothing_at=self.smoothing, places_at=np.zeros((n_tasks, n_pixels), PLACE),
+            catalog.augment_unit(self.dtype.name), multiply_at=catalog.multiply_at(self.dtype.name),
+            images_at=images, ld=stride, sizes_at=self.sizes, settings_at=self.settings,
+            grid_at=self.grid, smoothing_at=self.smoothing,
+            places_at=np.zeros((n_tasks, n_pixels), PLACE),
             scratch_at=np.zeros((n_tasks, self.scratch_size), self.dtype),
             scratch_size=self.scratch_size, key_at=key, block=block,
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """The catalog of units: templates bound to mathematics and a precision, compiled on first need.
 
-A function here for each kind of unit says what its template's open names are bound to. Names of
-mathematics, such as ``exp``, come with the precision; see elementary.py.
+Each kind of unit has a function here, which says what its template's open names are bound to. Names
+of mathematics, such as ``exp``, come with the precision; see elementary.py.
 """
 
 import inspect
@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from types import CellType, FunctionType, ModuleType
 
+import numpy as np
+
 from fastnn.kernels import (
     dropout,
     elementary,
+    floats,
     image_units,
     jit,
     matmul,
@@ -61,7 +64,7 @@ def compile_unit(template, precision, *labels, **factories):
     template : function
     precision : {"float32", "float64"}
     *labels : str
-        What distinguishes it from the template's other units; part of its name.
+        The part of its name that distinguishes it from the template's other units.
     **factories : callable
         ``factory(precision)`` makes what is bound to that name, if it has to be compiled.
     """
@@ -89,7 +92,7 @@ def bound(function, *labels, **factories):
 
 
 def _bindings(function, precision, factories):
-    """What the open names of a function are: mathematics, factories, functions of its module."""
+    """The open names of a function: mathematics, factories, and functions of its module."""
     if _is_users(function):
         return _users_bindings(function, precision)
     names = elementary.bindings(precision)
@@ -111,9 +114,9 @@ def _is_users(function):
 
 
 def _users_bindings(function, precision):
-    """What a user's function is to find under the globals that it uses, where that is ours.
+    """Our functions for those globals of a user's function that stand for them.
 
-    Of a module that has such things, it is to find a copy.
+    Where it reaches such a global through a module, it finds a copy of the module.
     """
     names = {}
     for reference in references(function.__code__):
@@ -154,17 +157,20 @@ def _recompiled(dispatcher, precision):
 
 
 def _label(name, entry, *functions):
-    """A name for an entry's functions; of a user's entry with a hash, since its name is reused."""
+    """A name for an entry's functions; a user's has a hash, since another may take its name."""
     return "_".join((name, *map(fingerprint, functions))) if entry.is_users else name
 
 
 def meaning(network):
-    """What the activations of a network that are users' mean at present, as the units' names."""
+    """Hashes of what users' activations in a network mean at present, as in the units' names."""
     entries = (ACTIVATIONS[name] for name in network.activations)
     return tuple(fingerprint(entry.forward) for entry in entries if entry.is_users)
 
 
 # ---- the units -------------------------------------------------------------------------------
+#
+# Each unit has a function of its own, however short: whoever builds a plan asks for it by a name
+# that can be searched for, and need not know its template and what that is bound to.
 
 
 def constant(value):
@@ -172,9 +178,9 @@ def constant(value):
     return lambda precision: value
 
 
-def _lane_sum(of):
-    """A factory of the sum of "values", "squares" or "sizes"."""
-    return lambda precision: simd.make_lane_sum(precision, of=of)
+def lane_sum(of, precision=None):
+    """A factory of the sum of "values", "squares" or "sizes", in a unit's precision or another."""
+    return lambda units_own: simd.make_lane_sum(precision or units_own, of=of)
 
 
 def begin_step_unit(precision):
@@ -200,18 +206,45 @@ def gather_csr_unit(precision, source, index):
     )  # fmt: skip
 
 
-def _matmul(precision):
-    return matmul.bindings(precision)["matmul"]
+def _of_matmul(name):
+    """A factory of "matmul" or of "pack"."""
+    return lambda precision: matmul.bindings(precision)[name]
 
 
-def multiply_unit(precision):
-    return compile_unit(products.multiply, precision, matmul=_matmul)
+def multiply_at(precision):
+    """The address of the one function that multiplies matrices of a precision."""
+    return compile_unit(products.multiply, precision, matmul=_of_matmul("matmul")).address
+
+
+def factors(precision):
+    """Arguments that every product has: the address of `multiply`, and the bytes of an element."""
+    return {"multiply_at": multiply_at(precision), "itemsize": np.dtype(precision).itemsize}
+
+
+def product_unit(template):
+    """A unit that needs no mathematics of a precision; see products.py."""
+    name = template.__name__
+    return Unit(name, jit.unit(template, name, dict), fields_of(template))
+
+
+def multiply_rows_unit():
+    return product_unit(products.multiply_rows)
+
+
+def weight_gradient_unit():
+    return product_unit(products.weight_gradient)
+
+
+def part_gradient_unit():
+    return product_unit(products.part_gradient)
+
+
+def multiply_matrices_unit():
+    return product_unit(products.multiply_matrices)
 
 
 def pack_unit(precision):
-    return compile_unit(
-        products.pack_panels, precision, pack=lambda precision: matmul.bindings(precision)["pack"]
-    )
+    return compile_unit(products.pack_panels, precision, pack=_of_matmul("pack"))
 
 
 def csr_matmul_unit(precision):
@@ -237,14 +270,12 @@ def backward_unit(precision, activation):
         return compile_unit(units.backward, precision, label, gradient=gradient)
     return compile_unit(
         units.backward_learned, precision, activation, gradient=gradient,
-        learned_gradient=bound(entry.learned_gradient), lane_sum=_lane_sum("values"),
+        learned_gradient=bound(entry.learned_gradient), lane_sum=lane_sum("values"),
     )  # fmt: skip
 
 
 def sum_rows_unit(precision):
-    return compile_unit(
-        units.sum_rows, precision, lane_sum=lambda p: simd.make_lane_sum("float64", of="values")
-    )
+    return compile_unit(units.sum_rows, precision, lane_sum=lane_sum("values", "float64"))
 
 
 def norm_statistics_unit(precision):
@@ -304,8 +335,8 @@ def sum_parts_unit(precision):
 
 
 def segment_sums_unit(precision, of):
-    """Sums ``of`` squares or of sizes."""
-    return compile_unit(units.segment_sums, precision, of, lane_sum=_lane_sum(of))
+    """The unit of sums ``of`` "squares" or of "sizes"."""
+    return compile_unit(units.segment_sums, precision, of, lane_sum=lane_sum(of))
 
 
 def begin_random_unit():
@@ -323,13 +354,13 @@ def dropout_csr_unit(precision):
 def augment_unit(precision):
     return compile_unit(
         image_units.augment, precision,
-        displace=bound(image_units.displace, matmul=_matmul),
+        displace=bound(image_units.displace),
         motion=bound(
             image_units.motion,
-            sine_polynomial=lambda p: simd.make_polynomial("float64", image_units.SINE),
-            cosine_polynomial=lambda p: simd.make_polynomial("float64", image_units.COSINE),
+            sine_polynomial=lambda p: floats.make_polynomial("float64", image_units.SINE),
+            cosine_polynomial=lambda p: floats.make_polynomial("float64", image_units.COSINE),
         ),
-        change_contrast=bound(image_units.change_contrast, lane_sum=_lane_sum("values")),
+        change_contrast=bound(image_units.change_contrast, lane_sum=lane_sum("values")),
     )  # fmt: skip
 
 
@@ -338,17 +369,15 @@ def penalize_unit(precision):
 
 
 def clip_unit(precision):
-    return compile_unit(
-        units.clip, precision, lane_sum=lambda p: simd.make_lane_sum("float64", of="values")
-    )
+    return compile_unit(units.clip, precision, lane_sum=lane_sum("values", "float64"))
 
 
 def finish_unit():
-    return compile_unit(units.finish, "float64", lane_sum=_lane_sum("values"))
+    return compile_unit(units.finish, "float64", lane_sum=lane_sum("values"))
 
 
 def add_loss_unit():
-    return compile_unit(units.add_loss, "float64", lane_sum=_lane_sum("values"))
+    return compile_unit(units.add_loss, "float64", lane_sum=lane_sum("values"))
 
 
 def begin_update_unit(precision, rule):
@@ -376,10 +405,8 @@ def average_gradient_unit(precision):
 
 
 def normalize_matrix_unit(precision):
-    return compile_unit(
-        muon_units.normalize_matrix, precision,
-        lane_sum=lambda p: simd.make_lane_sum("float64", of="values"),
-    )  # fmt: skip
+    lanes = lane_sum("values", "float64")
+    return compile_unit(muon_units.normalize_matrix, precision, lane_sum=lanes)
 
 
 def mix_unit(precision):

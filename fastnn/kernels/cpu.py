@@ -4,6 +4,7 @@ import numpy as np
 
 from fastnn.kernels import catalog, inspection, pace, prediction, threads, units
 from fastnn.kernels.evaluation import Evaluation
+from fastnn.kernels.inputs import read
 from fastnn.kernels.passes import Pass, cast, chunk_rows, flops
 from fastnn.kernels.trainer import Trainer
 
@@ -21,10 +22,8 @@ class Objective:
         self.n_rows = data.X.shape[0] if order is None else len(order)
         weights = self._weigh(data.sample_weight)
         self.rows = min(self.n_rows, chunk_rows(network))
-        shared = Pass(
-            network, self.params, data.X, self.rows, ordered=order is not None,
-            n_threads=n_threads, backward=True,
-        )  # fmt: skip
+        source = read(data.X, self.rows, self.params.dtype, ordered=order is not None)
+        shared = Pass(network, self.params, source, n_threads=n_threads, backward=True)
         self.scalars = np.zeros(units.N_SCALARS)  # (5,)
         self.plan = shared.plan
         self.plan.group()
@@ -88,6 +87,11 @@ class Objective:
         return float(loss / self.weight_sum), gradient
 
 
+def order_of(rows):
+    """Numbers of rows as the kernels read them, (n_rows,); None stays None, all rows in order."""
+    return None if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
+
+
 class CpuBackend:
     """The compiled core on the CPU; see `fastnn.backends.Backend`."""
 
@@ -106,25 +110,20 @@ class CpuBackend:
         )  # fmt: skip
 
     def objective(self, network, data, *, alpha, dtype, rows=None):
-        if rows is not None:
-            rows = np.ascontiguousarray(rows, dtype=np.int64)
         return Objective(
-            network, data, alpha=alpha, dtype=dtype, n_threads=self.n_threads, order=rows
+            network, data, alpha=alpha, dtype=dtype, n_threads=self.n_threads, order=order_of(rows)
         )
 
     def evaluation(self, network, data, *, dtype, rows=None):
-        if rows is not None:
-            rows = np.ascontiguousarray(rows, dtype=np.int64)
-        return Evaluation(network, data, dtype, order=rows, n_threads=self.n_threads)
+        order = order_of(rows)
+        return Evaluation(network, data, dtype, order=order, n_threads=self.n_threads)
 
-    def forward(self, network, params, X, *, rows=None, link=True, kept=None):
-        if rows is not None:
-            rows = np.ascontiguousarray(rows, dtype=np.int64)
-        elif kept is not None and prediction.is_small(network, X):
+    def forward(self, network, params, X, *, link=True, kept=None):
+        if kept is not None and prediction.is_small(network, X):
             work = flops(network.layer_units, len(X), backward=False)
             n_threads = self.n_threads if pace.may_be_shared(work) else 1
             return prediction.predict_small(network, params, X, link, n_threads, kept)
-        return prediction.predict(network, params, X, rows, link, self.n_threads)
+        return prediction.predict(network, params, X, link, self.n_threads)
 
     def hidden(self, network, params, X, layer):
         return inspection.hidden(network, params, X, layer, self.n_threads)

@@ -14,7 +14,7 @@ def begin_random(step, task, steps_at, seed, n_layers, keys_at):
     keys = view(keys_at, n_layers + 1, np.int64)  # (n_layers + 1,)
     for layer in range(n_layers):
         keys[layer] = make_key(seed, np.int64(steps[0]), layer)
-    # The same pictures whatever the layers.
+    # Augmentation's key is the same whatever the layers are.
     keys[n_layers] = make_key(seed, np.int64(steps[0]), -1)
 
 
@@ -37,7 +37,8 @@ def dropout(
 def dropout_csr(
     step, task, start_at, indices_at, values_at, n, keys_at, layer, threshold, scale_at, block
 ):  # fmt: skip
-    # The same for the values of the mini-batch's CSR, of n columns, in place.
+    # The same for the values of the mini-batch's CSR, of n columns, in place. The loop stands here
+    # again, as one that looks up a column's number in every turn would not vectorise.
     first, last = rows_of_task(step, task, block)
     key = view(keys_at, layer + 1, np.int64)[layer]
     scale = real(view(scale_at, 1, np.float64)[0])

@@ -13,7 +13,7 @@ from math import factorial
 
 import numpy as np
 
-from fastnn.kernels import jit, simd
+from fastnn.kernels import floats, jit
 
 # ln 2 as the sum of a part whose products with small whole numbers are exact, and the rest.
 CONSTANTS = {
@@ -129,7 +129,7 @@ def normal_cdf(x):
     return ONE - tail if x > ZERO else tail
 
 
-# What mathematics may call; each may call those before it.
+# FUNCTIONS are those that mathematics may call; each may call those before it.
 FUNCTIONS = (exp, expm1_positive, expm1_negative, tanh, log, log1p, normal_cdf)
 
 
@@ -143,19 +143,19 @@ def bindings(precision):
     names |= {"INFINITY": real(np.inf), "NAN": real(np.nan), "LOG2_E": real(np.log2(np.e))}
     # Highest power first: (e**r - 1) / r, and 2 atanh(s) / s - 2 as a polynomial in s**2 over s**2.
     powers = range(EXP_DEGREE[precision], 0, -1)
-    names["exp_polynomial"] = simd.make_polynomial(precision, [1 / factorial(i) for i in powers])
+    names["exp_polynomial"] = floats.make_polynomial(precision, [1 / factorial(i) for i in powers])
     powers = range(ATANH_TERMS[precision], 0, -1)
     coefficients = [2 / (2 * i + 1) for i in powers]
-    names["atanh_polynomial"] = simd.make_polynomial(precision, coefficients)
-    names["erfc_polynomial"] = simd.make_polynomial(precision, ERFC_COEFFICIENTS[precision])
+    names["atanh_polynomial"] = floats.make_polynomial(precision, coefficients)
+    names["erfc_polynomial"] = floats.make_polynomial(precision, ERFC_COEFFICIENTS[precision])
     names |= {
         "real": real,
         "ITEMSIZE": real().itemsize,
         "eps": real(np.finfo(real).eps),
-        "fma": simd.make_fma(precision),
-        "power_of_two": simd.make_power_of_two(precision),
-        "exponent": simd.make_exponent(precision),
-        "mantissa": simd.make_mantissa(precision),
+        "fma": floats.make_fma(precision),
+        "power_of_two": floats.make_power_of_two(precision),
+        "exponent": floats.make_exponent(precision),
+        "mantissa": floats.make_mantissa(precision),
     }
 
     for function in FUNCTIONS:

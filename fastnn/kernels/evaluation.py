@@ -1,12 +1,13 @@
-"""How a network does on some data, again and again: outputs, and the rows' losses.
+"""Evaluation of a network on the same data again and again: its outputs, and the rows' losses.
 
-The forward pass of predictions, then the losses by the unit that training has. What both need is
+The forward pass is that of predictions, and training's unit computes the losses. Their plans are
 made once; every call brings other parameters.
 """
 
 import numpy as np
 
 from fastnn.kernels import catalog
+from fastnn.kernels.inputs import read
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.passes import Pass, chunk_rows
 from fastnn.kernels.plan import Plan
@@ -25,10 +26,8 @@ class Evaluation:
         self.raw, self.outputs = np.zeros(shape, dtype), np.zeros(shape, dtype)  # (n, n_outputs)
         self.row_loss = np.zeros(self.n_rows)  # (n,)
         self.chunk = min(self.n_rows, chunk_rows(network))
-        shared = Pass(
-            network, self.params, data.X, self.chunk, ordered=order is not None,
-            n_threads=n_threads, backward=False, out=self.raw,
-        )  # fmt: skip
+        source = read(data.X, self.chunk, self.params.dtype, ordered=order is not None)
+        shared = Pass(network, self.params, source, n_threads=n_threads, out=self.raw)
         add_forward(shared, link=False)
         self.preparation, self.pace = shared.preparation(), shared.pace()
         self.losses = self._plan_losses(np.ascontiguousarray(y, dtype=dtype))

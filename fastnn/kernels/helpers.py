@@ -1,7 +1,7 @@
-"""Threads of our own that help with tasks, and how a thread with tasks to share meets them.
+"""Threads of our own that help with tasks, and how a thread that has tasks to share meets them.
 
-They are Python threads that call compiled code, which runs without the GIL. Whoever has tasks to
-share is their leader: it takes a *slot* of the *board*, opens the slot's call for one group of
+They are Python threads that call compiled code, which runs without the GIL. A thread that has tasks
+to share is their leader: it takes a *slot* of the *board*, opens the slot's call for one group of
 tasks after another, and takes tasks itself. Helpers look for slots that want more of them, and take
 tasks of every call that is open. The leader waits for those who are inside its call and for nobody
 else: a helper that comes late starts with the next task, and one that never comes is not missed.
@@ -23,25 +23,28 @@ import numpy as np
 from fastnn.kernels import atomics, jit, threads
 from fastnn.kernels.jit import call_with_three, view
 
-# The first words of a job and of a slot say what a task needs: the addresses of `plan.run_task`, of
+# The first words of a job and of a slot are what a task needs: the addresses of `plan.run_task`, of
 # the step's state and of the tables.
 RUN_AT, STEP_AT, CHAINS_AT, UNITS_AT = range(4)
-# The words of a slot that change from call to call: the first chain and the end of the tasks. Words
-# that different threads write are a cache line apart. The leader's: whether the slot is taken, the
-# helpers that it wants, and the call, a number that is odd while the call is open. Everybody's: the
-# next task, the threads inside the call, and the helpers that are here.
+# CHAIN and END, the first chain and the end of the tasks, change from call to call. Words that
+# different threads write are a cache line apart. The leader alone writes TAKEN, whether it has the
+# slot, WANTED, the helpers that it wants, and CALL, a number that is odd while the call is open.
+# Everybody writes NEXT, the next task, INSIDE, the threads inside the call, and PRESENT, the
+# helpers that are here.
 CHAIN, END = 4, 5
 TAKEN, WANTED, CALL = 8, 9, 10
 NEXT, INSIDE, PRESENT = 16, 24, 32
 N_WORDS = 40
 SLOT_BYTES = 8 * N_WORDS
-# Jobs that can have helpers at one time; what is beyond runs without.
+# At most N_SLOTS jobs have helpers at one time; any other runs without.
 N_SLOTS = 64
 # The board is an array (1 + N_SLOTS, N_WORDS). Its first row has the number of jobs so far, the
-# helpers that are awake, how often one has entered a job and left it, and the tasks that they did.
+# helpers that are awake, how often helpers have entered a job and left one, and the tasks that they
+# have done.
 NEWS, AWAKE, ENTERED, LEFT, HELPED = 0, 8, 16, 24, 32
-# Looks at a word, a power of two, before a thread that waits gives way to others; and looks at the
-# board before a helper goes to sleep, somewhat less than a millisecond.
+# A thread that waits gives way to others each time that it has looked at a word PATIENCE times, a
+# power of two. A helper goes to sleep after it has looked at the board VIGIL times, which takes it
+# somewhat less than a millisecond.
 PATIENCE = 2048
 VIGIL = 16 * PATIENCE
 
@@ -58,7 +61,7 @@ def take_tasks(slot):
 
 
 def call_run_task(job, task, chain):
-    # By its address: it is called from several places, and is compiled once.
+    # It is called by its address, as it is compiled once and called from several places.
     call_with_three(job[RUN_AT], job[STEP_AT], task, job[CHAINS_AT], job[UNITS_AT], chain)
 
 
@@ -69,7 +72,7 @@ def wait(looks):
 
 
 def take_slot(board_at, job, n_helpers):
-    # The address of a slot that is now this leader's, with its job in it; 0 if all are taken.
+    # Returns the address of a slot that is now this leader's and has its job; 0 if all are taken.
     for i in range(1, N_SLOTS + 1):
         slot_at = board_at + i * SLOT_BYTES
         slot = view(slot_at, N_WORDS, np.int64)  # (40,)
@@ -89,7 +92,7 @@ def leave_slot(slot_at):
 
 
 def await_helpers(slot_at, n_helpers, looks):
-    # Give helpers that are on their way a moment, so much of it as is left after these looks.
+    # Give helpers that are on their way a moment, or what these looks have left of it.
     slot = view(slot_at, N_WORDS, np.int64)  # (40,)
     while looks < PATIENCE and load_word(slot, PRESENT) < n_helpers:
         looks += 1
@@ -98,13 +101,13 @@ def await_helpers(slot_at, n_helpers, looks):
 
 
 def share(slot_at, chain, task, end):
-    # Have the tasks from ``task`` to ``end`` done, by this thread and all who come.
+    # Have this thread, and all helpers that come, do the tasks from ``task`` to ``end``.
     slot = view(slot_at, N_WORDS, np.int64)  # (40,)
     slot[CHAIN], slot[END], slot[NEXT] = chain, end, task
     call = slot[CALL]
     store_word(slot, CALL, call + 1)
     take_tasks(slot)
-    # Whoever is not inside by now sees that the call is closed.
+    # A helper that is not inside by now sees that the call is closed.
     store_word(slot, CALL, call + 2)
     looks = 0
     while load_word(slot, INSIDE) > 0:
@@ -192,12 +195,12 @@ class Pool:
     board : ndarray of shape (1 + N_SLOTS, N_WORDS), int64
         Every helper keeps it alive.
     size : int
-        Helpers that were started.
+        The number of helpers that were started.
     """
 
     def __init__(self):
         self.board = np.zeros((1 + N_SLOTS, N_WORDS), dtype=np.int64)
-        self.board_at = self.board.__array_interface__["data"][0]
+        self.board_at = threads.address(self.board)
         self.size = 0
         self._bell = SimpleQueue()  # something in it for each helper that is to wake up
         # Reentrant: a signal's handler may want helpers, too.

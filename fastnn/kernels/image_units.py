@@ -10,24 +10,25 @@ from math import factorial
 import numpy as np
 
 from fastnn.kernels.jit import part, span, view
+from fastnn.kernels.matmul import call_multiply
 from fastnn.kernels.random import make_key, random_integer
-from fastnn.kernels.units import rows_of_task
+from fastnn.kernels.units import ZERO, rows_of_task
 
-# Sizes (8,), int64: of an image; points of the grid on which noise is drawn, 0 by 0 where nothing
-# is elastic; and whether pixels move at all, and whether those from outside have a value of their
-# own.
+# The sizes (8,), int64, are those of an image; the points of the grid on which noise is drawn, 0 by
+# 0 where nothing is elastic; whether pixels move at all; and whether those from outside have a
+# value of their own.
 HEIGHT, WIDTH, CHANNELS, GRID_HEIGHT, GRID_WIDTH, MOVES, HAS_FILL = range(7)
 N_SIZES = 8
-# Settings (16,), float64: the most of each change, in pixels, radians and fractions; 1 where it
-# may be reflected and where both axes have one scale; and the value of pixels from outside.
+# The settings (16,), float64, are the most of each change, in pixels, radians and fractions; 1
+# where an axis may be reflected or both have one scale; and the value of pixels from outside.
 SHIFT_Y, SHIFT_X, ROTATE, SCALE_Y, SCALE_X, SKEW, CONTRAST = range(7)
 REFLECT_Y, REFLECT_X, ONE_SCALE, FILL = range(7, 11)
 N_SETTINGS = 16
-# Places of a row's draws: the settings' own up to REFLECT_X, and the noise from here on.
+# A row's draws have the places of their settings, up to REFLECT_X, and the noise's begin at NOISE.
 NOISE = 16
-# Pixels around an image: one before, two after, so that a clamped place has its next neighbour.
+# An image has a pixel before it and two after it, so that a clamped place has its next neighbour.
 BEFORE, AROUND = 1, 3
-# Of random integers to numbers in [-1, 1).
+# Random integers times FINEST are numbers in [-1, 1).
 FINEST = 2.0**-23
 # sin(x) / x and cos(x) as polynomials in x**2, highest power first, for x up to pi.
 SINE = [(-1) ** i / factorial(2 * i + 1) for i in range(14, -1, -1)]
@@ -35,8 +36,8 @@ COSINE = [(-1) ** i / factorial(2 * i) for i in range(14, -1, -1)]
 
 
 def augment(
-    step, task, images_at, ld, sizes_at, settings_at, grid_at, smoothing_at, places_at, scratch_at,
-    scratch_size, key_at, block
+    step, task, multiply_at, images_at, ld, sizes_at, settings_at, grid_at, smoothing_at,
+    places_at, scratch_at, scratch_size, key_at, block
 ):  # fmt: skip
     # images (rows, ld), each as if it had been taken a little differently, in place.
     first, last = rows_of_task(step, task, block)
@@ -46,16 +47,18 @@ def augment(
     n = n_pixels * sizes[CHANNELS]
     grid = view(grid_at, 2 * n_pixels, real)  # (2, height, width)
     places = span(places_at, task * n_pixels, (task + 1) * n_pixels, np.int32)  # (n_pixels,)
-    scratch = span(scratch_at, task * scratch_size, (task + 1) * scratch_size, real)
+    own_at = scratch_at + task * scratch_size * ITEMSIZE
+    scratch = view(own_at, scratch_size, real)
     displacements = part(scratch, 0, 2 * n_pixels)  # (2, height, width), 0 if nothing is elastic
     offsets = part(scratch, 2 * n_pixels, 4 * n_pixels)  # (2, height, width)
     rest = part(scratch, 4 * n_pixels, scratch_size)
+    rest_at = own_at + 4 * n_pixels * ITEMSIZE
     for r in range(first, last):
         key = make_key(view(key_at, 1, np.int64)[0], r, 0)
         image = span(images_at, r * ld, r * ld + n, real)  # (height, width, channels)
         if sizes[MOVES] == 1:
             if sizes[GRID_HEIGHT] > 0:
-                displace(key, sizes, smoothing_at, displacements, rest)
+                displace(key, sizes, multiply_at, smoothing_at, own_at, rest_at)
             locate(motion(key, settings), sizes, grid, displacements, offsets, places)
             for channel in range(sizes[CHANNELS]):
                 pad(image, channel, sizes, settings, rest)
@@ -72,27 +75,30 @@ def draw(key, what):
     return np.float64(uniform(key, np.int64(what)))
 
 
-def displace(key, sizes, smoothing_at, displacements, rest):
-    # displacements (2, height, width) = noise on a grid, smoothed along the rows, then the columns.
+def displace(key, sizes, multiply_at, smoothing_at, displacements_at, rest_at):
+    # displacements (2, height, width) = noise on a grid, smoothed along the rows, then the columns:
+    # half (2, grid_height, width) = noise rows, then of each axis displacements = columns half.
     height, width = sizes[HEIGHT], sizes[WIDTH]
     grid_height, grid_width = sizes[GRID_HEIGHT], sizes[GRID_WIDTH]
     n_noise = 2 * grid_height * grid_width
-    n_columns = height * grid_height
-    smoothing = view(smoothing_at, n_columns + grid_width * width, real)
-    columns = part(smoothing, 0, n_columns)  # (height, grid_height)
-    rows = part(smoothing, n_columns, n_columns + grid_width * width)  # (grid_width, width)
-    noise = part(rest, 0, n_noise)  # (2, grid_height, grid_width)
+    columns_at = smoothing_at  # (height, grid_height)
+    rows_at = columns_at + height * grid_height * ITEMSIZE  # (grid_width, width)
+    noise_at = rest_at  # (2, grid_height, grid_width)
+    half_at = noise_at + n_noise * ITEMSIZE  # (2, grid_height, width)
+    noise = view(noise_at, n_noise, real)
     for i in range(n_noise):
         noise[i] = uniform(key, NOISE + i)
-    half = part(rest, n_noise, n_noise + 2 * grid_height * width)  # (2, grid_height, width)
-    matmul(noise, grid_width, 1, rows, width, False, grid_width, half, width, rows, 0,
-           2 * grid_height, width)  # fmt: skip
+    call_multiply(
+        multiply_at, noise_at, grid_width, 1, rows_at, width, 0, grid_width,
+        half_at, width, 0, ZERO, 2 * grid_height, width,
+    )  # fmt: skip
     for axis in range(2):
-        size = grid_height * width
-        source = part(half, axis * size, axis * size + size)
-        target = part(displacements, axis * height * width, (axis + 1) * height * width)
-        matmul(columns, grid_height, 1, source, width, False, grid_height, target, width, columns,
-               0, height, width)  # fmt: skip
+        source_at = half_at + axis * grid_height * width * ITEMSIZE
+        target_at = displacements_at + axis * height * width * ITEMSIZE
+        call_multiply(
+            multiply_at, columns_at, grid_height, 1, source_at, width, 0, grid_height,
+            target_at, width, 0, ZERO, height, width,
+        )  # fmt: skip
 
 
 def motion(key, settings):

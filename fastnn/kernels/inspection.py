@@ -1,15 +1,16 @@
 """Inside a network: a hidden layer's activations, and gradients with respect to the inputs.
 
-Both are made of the units that predict and train. Networks come here without batch normalisation,
-folded.
+Both are made of the units that predict and train. Networks come here folded, without batch
+normalisation.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from fastnn.kernels import catalog, matmul, products, units
+from fastnn.kernels import catalog
 from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.inputs import add_gather, read
 from fastnn.kernels.pace import Pace
 from fastnn.kernels.passes import ROW_BLOCK, Pass, chunk_rows
 from fastnn.kernels.plan import Plan
@@ -17,7 +18,7 @@ from fastnn.kernels.prediction import predict
 
 
 def up_to_hidden(network, params, layer):
-    """The network whose raw outputs are what hidden layer ``layer`` activates; its parameters."""
+    """The network whose raw outputs are the sums of hidden layer ``layer``, and its parameters."""
     n_layers = layer + 1
     part = replace(
         network,
@@ -34,7 +35,7 @@ def up_to_hidden(network, params, layer):
 
 def hidden(network, params, X, layer, n_threads):
     """Activations (n_rows, n_units) of hidden layer ``layer``, from 0, for X."""
-    out = predict(*up_to_hidden(network, params, layer), X, None, False, n_threads)
+    out = predict(*up_to_hidden(network, params, layer), X, False, n_threads)
     activation = ACTIVATIONS[network.activations[layer]]
     if activation.name == "identity":
         return out
@@ -46,7 +47,7 @@ def hidden(network, params, X, layer, n_threads):
         catalog.activate_unit(params.dtype.name, activation.name), z_at=out, a_at=out,
         ld=out.shape[1], block=ROW_BLOCK, **({} if slope is None else {"slope_at": slope}),
     )  # fmt: skip
-    # All rows at once: nothing is kept between the tasks.
+    # All rows are one mini-batch, as nothing is kept between the tasks.
     Pace(plan.compile(), out.size, n_threads).run(len(out), len(out))
     return out
 
@@ -59,29 +60,17 @@ def input_gradient(network, params, X, weights, n_threads):
     n_rows = X.shape[0]
     gradient = np.zeros((n_rows, network.layer_units[0]), params.dtype)  # (n_rows, n_features)
     chunk = min(n_rows, chunk_rows(network))
-    shared = Pass(
-        network, params, X, chunk, ordered=False, n_threads=n_threads, backward=True
-    )  # fmt: skip
-    first = shared.layers[0]
-    # Training has no use for these, so a pass makes no room for them.
-    size = matmul.packed_size(first.n_out, first.n_in, shared.precision)
-    shared.packed_transposed[0] = np.zeros(size, params.dtype)
+    source = read(X, chunk, params.dtype)
+    shared = Pass(network, params, source, n_threads=n_threads, backward=True, to_input=True)
     plan = shared.plan
     plan.group()
     plan.chain(tasks=1)
     shared.add_begin()
     shared.begin_rows_group()
     shared.add_forward()
-    shared.add_gather(weights, shared.deltas[-1], shared.strides[-1])
+    add_gather(plan, weights, shared.buffers.deltas[-1], shared.row_block)
     shared.add_backward()
-    plan.add(
-        catalog.multiply_unit(shared.precision),
-        kind=products.FOR_ROWS, flags=products.B_PACKED | products.C_MOVES,
-        a_at=shared.deltas[0], row_stride=shared.strides[0], k_stride=1,
-        b_at=shared.packed_transposed[0], b_stride=0, c_at=gradient, c_stride=first.n_in,
-        bias_at=None, init=units.ZERO, m=chunk, n=first.n_in, k=first.n_out,
-        block=shared.row_block, task_stride=0,
-    )  # fmt: skip
+    shared.add_delta(0, gradient, moves=True)
     plan.compile()
     pace = shared.pace()
     shared.preparation().run(1, 1, (0, 1), pace.team)

@@ -11,17 +11,22 @@ starts at element j * k.
 
 from functools import cache
 
+from llvmlite import ir
+from numba import types as nb
+from numba.extending import intrinsic
+
 from fastnn.kernels import jit, simd
 from fastnn.kernels.jit import part, quotient
 
-# Depth of a block of k: a panel of it stays in the first-level cache.
+# BLOCK_K is the depth of a block of k: a panel of it stays in the first-level cache.
 BLOCK_K = 512
-# Rows of C up to which the product goes row by row: the register tile computes eight at a time.
+# Up to FEW_ROWS rows of C, the product goes row by row: a register tile always computes all of its
+# rows, and those that do not exist in vain.
 FEW_ROWS = 3
 
 
 def matmul_rows(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n):
-    # The same for a few rows and B as it lies in memory: row by row, as wide as registers allow.
+    # `matmul` for a few rows and B as it lies in memory: row by row, as wide as registers allow.
     for i in range(m):
         for j in range(0, n, ROW_COLUMNS):
             if n - j >= ROW_COLUMNS:
@@ -34,7 +39,8 @@ def matmul_rows(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init
 
 
 def matmul(a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, init, m, n):
-    # init: 0 zero, 1 add to C, 2 start from the bias. Where B is packed, b_stride is of no use.
+    # The sums start from zero, from C or from the bias, as init says. Where B is packed, nothing
+    # reads b_stride.
     if m <= FEW_ROWS and not packed:
         matmul_rows(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n)
         return
@@ -71,7 +77,8 @@ def matmul(a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, i
 
 
 def tile_width(columns):
-    # Columns that the next tile takes of those that are left. A vector and a half are two tiles.
+    # Returns the columns that the next tile takes of those that are left. Two tiles take a vector
+    # and a half.
     if columns >= COLUMNS:
         return COLUMNS
     return LANES if LANES < columns <= LANES + HALF else columns
@@ -79,8 +86,8 @@ def tile_width(columns):
 
 def pack(source, k_stride, column_stride, packed, k, n, p_start, p_stop, j_start, j_stop):
     # Copy rows p and columns j of B into panels; j_start is the first column of a panel. Either
-    # the rows or the columns of B are contiguous. Some rows of all panels at a time: rows may
-    # be a power of two apart, and few of those survive in the first-level cache.
+    # the rows or the columns of B are contiguous. Some rows of all panels are copied at a time, as
+    # rows may be a power of two apart, and few of those survive in the first-level cache.
     for first in range(p_start, p_stop, LANES):
         last = min(first + LANES, p_stop)
         for j in range(j_start, j_stop, COLUMNS):
@@ -115,8 +122,23 @@ def pack_columns(source, column_stride, packed, panel, stride, first, last, j, w
                 packed[target + p * stride + i] = source[offset + i * column_stride + p]
 
 
+@intrinsic
+def call_multiply(
+    typingctx, multiply_at, a_at, row_stride, k_stride, b_at, b_stride, packed, k, c_at, c_stride,
+    bias_at, init, m, n
+):  # fmt: skip
+    """Call the compiled `fastnn.kernels.products.multiply` at that address."""
+
+    def codegen(context, builder, signature, values):
+        kind = ir.FunctionType(ir.VoidType(), [simd.WORD] * len(values[1:]))
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), values[1:])
+        return context.get_dummy_value()
+
+    return nb.void(*[nb.int64] * 14), codegen
+
+
 def packed_size(k, n, precision):
-    """Elements of B (k, n) when packed."""
+    """The number of elements of B (k, n) when packed."""
     tile = simd.tile_shape(precision)
     whole, rest = divmod(n, tile.columns)
     rest_width = 0 if rest == 0 else tile.lanes if rest <= tile.lanes else tile.columns
@@ -150,5 +172,4 @@ def bindings(precision):
     return {
         "matmul": jit.bind(matmul, f"matmul_{precision}", **names),
         "pack": jit.bind(pack, f"pack_{precision}", **names),
-        "COLUMNS": shape.columns,
     }

@@ -1,15 +1,15 @@
 """Muon's step for a weight matrix: its averaged gradient, orthogonalised by Newton and Schulz.
 
-Of the groups of a step, "parameters" ends with the averaged gradient; these come after it, for all
-matrices together, as each matrix product needs all of the one before.
+The group "parameters" of a step ends with the averaged gradient. Groups for these products come
+after it, for all matrices together, as each product needs all of the one before.
 """
 
 import numpy as np
 
-from fastnn.kernels import catalog, matmul, products, units
+from fastnn.kernels import catalog, matmul, units
 
 ITERATIONS = 5
-# Rows of a task of the products of the smaller side.
+# A task of the products of the smaller side has ROWS rows.
 ROWS = 96
 
 
@@ -28,7 +28,7 @@ class Orthogonalization:
         }  # fmt: skip
         self.is_wide = self.n_in < self.n_out
         self.side = min(self.shape)
-        # What is orthogonalised, and where the next of it goes.
+        # x is orthogonalised step by step, and each step writes the next x.
         self.x, self.next = np.zeros((2, *self.shape), dtype)
         square = (self.side, self.side)
         self.gram, self.square, self.mixed = np.zeros((3, *square), dtype)
@@ -51,7 +51,7 @@ class Orthogonalization:
         )  # fmt: skip
 
     def stages(self):
-        """What adds the chains of each group in turn, all matrices having as many."""
+        """Methods that add the chains of each group in turn; every matrix has as many."""
         yield self._add_normalize
         for _ in range(ITERATIONS):
             yield from (self._add_pack, self._add_gram, self._add_mix, self._add_product)
@@ -78,16 +78,16 @@ class Orthogonalization:
         """X X' or X' X, whichever is smaller."""
         if self.is_wide:
             left = {"a_at": self.x, "row_stride": self.n_out, "k_stride": 1}
-            right = {"b_at": self.packed, "b_stride": 0, "flags": products.B_PACKED}
+            right = {"b_at": self.packed, "b_stride": 0, "packed": True}
             self._add_square_product(left, right, self.gram, self.n_out)
         else:
             left = {"a_at": self.x, "row_stride": 1, "k_stride": self.n_out}
-            right = {"b_at": self.x, "b_stride": self.n_out, "flags": 0}
+            right = {"b_at": self.x, "b_stride": self.n_out, "packed": False}
             self._add_square_product(left, right, self.gram, self.n_in)
 
     def _add_mix(self):
         left = {"a_at": self.gram, "row_stride": self.side, "k_stride": 1}
-        right = {"b_at": self.gram, "b_stride": self.side, "flags": 0}
+        right = {"b_at": self.gram, "b_stride": self.side, "packed": False}
         self._add_square_product(left, right, self.square, self.side)
         self.plan.add(
             catalog.mix_unit(self.shared.precision), gram_at=self.gram, square_at=self.square,
@@ -102,15 +102,15 @@ class Orthogonalization:
         left, right = (self.mixed, self.x) if self.is_wide else (self.x, self.mixed)
         self.plan.chain(tasks=self.tasks)
         self._multiply(
-            flags=0, a_at=left, row_stride=self.side, k_stride=1, b_at=right, b_stride=self.n_out,
-            c_at=self.next, m=self.n_in, n=self.n_out, k=self.side, block=self.block,
+            a_at=left, row_stride=self.side, k_stride=1, b_at=right, b_stride=self.n_out,
+            packed=False, c_at=self.next, m=self.n_in, n=self.n_out, k=self.side, block=self.block,
         )  # fmt: skip
         self.x, self.next = self.next, self.x
 
     def _multiply(self, **arguments):
         self.plan.add(
-            catalog.multiply_unit(self.shared.precision), kind=products.OF_MATRICES, **arguments,
-            c_stride=arguments["n"], bias_at=None, init=units.ZERO, task_stride=0,
+            catalog.multiply_matrices_unit(), **catalog.factors(self.shared.precision),
+            **arguments,
         )  # fmt: skip
 
     def add_update(self):

@@ -9,7 +9,7 @@ from fastnn.kernels.named import load
 from fastnn.kernels.optimizers import Muon
 from fastnn.kernels.units import Scaling
 
-# Of X <- a X + b (X X') X + c (X X')**2 X, which drives all singular values towards 1.
+# With A, B and C, X <- A X + B (X X') X + C (X X')**2 X drives all singular values towards 1.
 A, B, C = 3.4445, -4.7750, 2.0315
 SMALLEST_NORM = 1e-7
 

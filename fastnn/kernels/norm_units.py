@@ -66,8 +66,8 @@ def normalize(
 def norm_sums(
     step, task, delta_at, z_at, ld, n, scale_gradient_at, shift_gradient_at, block
 ):  # fmt: skip
-    # Of the task's columns, over the rows: the gradients of scale and shift (n,), with delta
-    # (rows, ld) that of scale * z + shift.
+    # The gradients of scale and shift (n,), for the task's columns, summed over the rows, with
+    # delta (rows, ld) that of scale * z + shift.
     rows = view(step, N_STEP, np.int64)[ROWS]
     low, high = task * block, min(task * block + block, n)
     of_scale = span(scale_gradient_at, low, high, real)  # (columns,)

@@ -14,23 +14,23 @@ import time
 
 from fastnn.kernels.units import SKIP
 
-# Seconds that a slice should take, and one that tries the other number of threads.
-SLICE = 0.05
-# Seconds of a mini-batch beyond which it is cut, although threads then wait for one another at
-# each cut.
+# A slice should take SLICE seconds, and one that tries the other number of threads TRIAL.
+SLICE, TRIAL = 0.05, 0.005
+# A mini-batch that takes more than LONG seconds is cut, although threads then wait for one another
+# at each cut.
 LONG = 0.7
-TRIAL = 0.005
-# The first trial waits for so many seconds of work, and for so many times what a mini-batch takes
-# now: the trial is one at least. A later one, for so many times what the last one cost.
+# The first trial comes after FIRST_TRIAL seconds of work, and after BEFORE_FIRST_TRIAL times what a
+# mini-batch takes, because a trial is at least one. A later trial comes after BETWEEN_TRIALS times
+# what the one before it cost.
 FIRST_TRIAL = 0.01
 BEFORE_FIRST_TRIAL = 50
 BETWEEN_TRIALS = 100
-# What to expect of a mini-batch in the first slice, which is to be a short one: not many floating
-# point operations a second from each thread, and some seconds for all that these do not count.
+# The first slice is to be a short one, and so a mini-batch is expected to be slow: each thread does
+# FLOPS_PER_SECOND, which are not many, and OVERHEAD seconds are for all that those do not count.
 FLOPS_PER_SECOND = 3e10
 OVERHEAD = 1e-5
-# Floating point operations of a mini-batch below which threads are not worth a trial, and above
-# which they are the first choice. (Threads lose some microseconds a step to waiting for one
+# Threads are not worth a trial for a mini-batch of fewer than TOO_SMALL floating point operations,
+# and are the first choice from LARGE on. (They lose some microseconds a step to waiting for one
 # another and to fetching what another has written.)
 TOO_SMALL = 500_000
 LARGE = 5_000_000
@@ -50,7 +50,7 @@ class Pace:
     flops : int
         Floating point operations of a mini-batch.
     n_threads : int
-        As many as may be used.
+        The most threads that may be used.
     """
 
     def __init__(self, plan, flops, n_threads):
@@ -61,7 +61,7 @@ class Pace:
         # Seconds of a mini-batch, by the last measurement on each number of threads.
         self.seconds = {self.team: flops / (FLOPS_PER_SECOND * self.team) + OVERHEAD}
         self.worked = 0.0  # seconds since the last trial
-        self.wait = None  # of these, before the next one; None before the first
+        self.wait = None  # seconds of work before the next trial; None before the first
 
     def run(self, n_rows, batch_size, order=None, deadline=None):
         """Run all mini-batches of ``n_rows`` rows, but begin no slice past the deadline.
@@ -69,7 +69,7 @@ class Pace:
         Returns
         -------
         n_batches : int
-            Those that were run.
+            The number that were run.
         """
         n_batches = -(-n_rows // batch_size)
         batch = 0
@@ -77,7 +77,7 @@ class Pace:
             is_trial = self.may_choose and self.worked >= self._wait()
             team = self.team if not is_trial else 1 if self.team > 1 else self.n_threads
             seconds = self.seconds[self.team]
-            # To start or wake helpers is none of the slice's time.
+            # The time that it takes to start or wake helpers is not the slice's.
             self.plan.summon(team, min(n_rows, batch_size))
             begin = time.perf_counter()
             if seconds > LONG:
@@ -113,7 +113,7 @@ class Pace:
         plan = self.plan
         rows = min(batch_size, n_rows - batch * batch_size)
         counts = [plan.n_tasks(group, rows) for group in range(plan.n_groups)]
-        # As many tasks at a time as fit a slice if all took the same, and one for each thread.
+        # As many tasks run at a time as fit a slice if all take the same, but one for each thread.
         at_once = max(team, int(sum(counts) * SLICE / self.seconds[self.team]))
         for group, n_tasks in enumerate(counts):
             if group > 0 and plan.step[SKIP]:

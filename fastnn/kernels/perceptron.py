@@ -15,28 +15,30 @@ from numba import types as nb
 from numba.extending import intrinsic
 from scipy import sparse
 
-from fastnn.kernels import simd, threads
+from fastnn.kernels import catalog, threads
 from fastnn.kernels.catalog import bound, compile_unit, constant
 from fastnn.kernels.jit import span, view
 from fastnn.kernels.pace import SLICE
 from fastnn.kernels.simd import SUM_LANES, data_pointer
 
-# Places in a job (24,), int64; *_AT are addresses. What X is; of CSR, also its other arrays.
+# Places in a job (24,), int64; *_AT are addresses. The first say what X is, and INDPTR_AT and
+# INDICES_AT are for CSR alone.
 VALUES_AT, ROW_STRIDE, COLUMN_STRIDE, VALUE_BYTES, N_FEATURES, INDPTR_AT, INDICES_AT = range(7)
 # The weights (n_outputs, ld), float64, w0 first and zeros after the last.
 WEIGHTS_AT, LD = range(7, 9)
-# Room for a row, x0 first: its numbers as float64, for a dense X (ld,), with zeros after the last;
-# of CSR also their places among the weights, int64. And for the lanes of a sum.
+# ROW_AT is room for a row, x0 first: its numbers as float64, for a dense X (ld,), with zeros after
+# the last. PLACES_AT, for CSR, is room for their places among the weights, int64, and LANES_AT for
+# the lanes of a sum.
 ROW_AT, PLACES_AT, LANES_AT = range(9, 12)
-# What is presented: from the first to the last of the order (n,) of rows, or of X if there is none;
-# and to which perceptrons: numbers (n_active,).
+# Rows FIRST to LAST of the order (n,), or of X if there is none, are presented to the perceptrons
+# with the numbers (n_active,) at ACTIVE_AT.
 FIRST, LAST, ORDER_AT, ACTIVE_AT, N_ACTIVE = range(12, 17)
-# Where the sums (n, n_outputs) go; or 0, and the perceptrons learn: the perceptron that is to say 1
-# for each row (n,), the size of all steps (1,) and of each row's (n,) or 0, the first weight that
-# learns, and the errors of each perceptron (n_outputs,), which are added to.
+# The sums (n, n_outputs) go to SUMS_AT. Where that is 0 the perceptrons learn. They need the one
+# that is to say 1 for each row (n,), the size of all steps (1,) and of each row's (n,) or 0, the
+# first weight that learns, and the errors of each perceptron (n_outputs,), which are added to.
 SUMS_AT, TARGETS_AT, RATE_AT, SAMPLE_WEIGHT_AT, FIRST_WEIGHT, ERRORS_AT = range(17, 23)
 N_JOB = 24
-# Before the first measurement: seconds of a sample, and of each product in a sum.
+# The seconds of a sample, and of each product in a sum, are guesses until the first measurement.
 SAMPLE_SECONDS, PRODUCT_SECONDS = 1e-7, 1e-9
 
 
@@ -75,7 +77,8 @@ def learn(job, row, n_stored, output, weights, total):
 
 
 def read_dense(job, row):
-    # row (ld,) = 1, then the row of X.
+    # row (ld,) = 1, then the row of X, read as `units.gather` does: a function that both called
+    # would take longer to compile than the lines that it saves.
     size = job[N_FEATURES]
     target = span(job[ROW_AT], 1, size + 1, real)  # (n_features,)
     row_at, stride = job[VALUES_AT] + row * job[ROW_STRIDE], job[COLUMN_STRIDE]
@@ -173,12 +176,9 @@ def multiply_lanes(typingctx, x, y, n, lanes):
 def _perceive_at(kind, weighted_sum, add_row, read_row):
     """The address of `perceive` for one kind of X."""
 
-    def lane_sum(precision):
-        return simd.make_lane_sum(precision, of="values")
-
     unit = compile_unit(
         perceive, "float64", kind, read_row=read_row,
-        weighted_sum=bound(weighted_sum, lane_sum=lane_sum),
+        weighted_sum=bound(weighted_sum, lane_sum=catalog.lane_sum("values")),
         learn=bound(learn, add_row.__name__, add_row=bound(add_row)),
     )  # fmt: skip
     return unit.address
@@ -219,7 +219,7 @@ class Perceptrons:
         padded[:, 0], padded[:, 1 : n_features + 1] = intercept, coef
         self.weights = padded[:, : n_features + 1]
         self._job = np.zeros(N_JOB, dtype=np.int64)  # (24,)
-        self._job_at = _address(self._job)
+        self._job_at = threads.address(self._job)
         self._arrays = {}
         self._job[N_FEATURES], self._job[LD] = n_features, ld
         self._point(WEIGHTS_AT, padded)
@@ -264,7 +264,7 @@ class Perceptrons:
     def _point(self, place, array):
         """Put the address of an array into the job, and keep the array alive."""
         self._arrays[place] = array
-        self._job[place] = _address(array)
+        self._job[place] = threads.address(array)
 
     def _activate(self, active):
         """Present rows to these perceptrons, by their numbers (n_active,), int64."""
@@ -334,7 +334,3 @@ class Learner(Perceptrons):
         if errors and self.n_outputs > 1:
             self._activate(np.flatnonzero(self._errors).astype(np.int64, copy=False))
         return errors
-
-
-def _address(array):
-    return array.__array_interface__["data"][0]

@@ -1,14 +1,14 @@
-"""What a pass over mini-batches does, as a table; and the two roots that carry it out.
+"""A plan is a pass over mini-batches as a table, which `lead` carries out.
 
 A `Plan` is groups of chains of units. The tasks of one group, of all its chains together, are
 independent of one another, so threads take them in any order; between groups all threads meet.
 A task of a chain runs the chain's units one after another, while what they share is in the
 cache. A chain has a fixed number of tasks, or one for every so many rows of the mini-batch.
 
-What runs a plan, `lead`, knows nothing of networks or precisions, so a process never needs more
-than this one: alone, or with others of `helpers`, in one call for many mini-batches. Results do
-not depend on the threads: tasks write to separate places, and what is summed across tasks is summed
-in a fixed order by a unit of a later group.
+`lead` knows nothing of networks or precisions, so a process compiles it once. One call carries out
+many mini-batches, on one thread or with `helpers`. Results do not depend on the threads: tasks
+write to separate places, and sums across tasks are taken in a fixed order by a unit of a later
+group.
 """
 
 from dataclasses import dataclass
@@ -21,22 +21,24 @@ from fastnn.kernels.helpers import CHAINS_AT, RUN_AT, STEP_AT, UNITS_AT
 from fastnn.kernels.jit import MAX_ARGUMENTS, call_unit, quotient, view
 from fastnn.kernels.units import N_STEP, ORDER, ROW, ROWS, SKIP
 
-# Columns of the table of chains: its units, and its tasks: a fixed number, or a block of rows.
+# The columns of the table of chains are the first of a chain's units and the one after its last;
+# and its tasks, which are a fixed number or, where that is 0, one for each block of rows.
 FIRST_UNIT, LAST_UNIT, TASKS, ROW_BLOCK = range(4)
 N_CHAIN = 4
 CHAIN_BYTES = 8 * N_CHAIN
-# A row of the table of units: address, number of arguments, arguments.
+# A row of the table of units has its address, the number of its arguments, and the arguments.
 UNIT_BYTES = 8 * (2 + MAX_ARGUMENTS)
-# Places in a job (16,), int64, after those that a slot has, too: the address of the table of
-# groups; the rows of the data and of a mini-batch; the helpers that are wanted, and the address of
-# the board where they look; the job's mini-batches, groups of them, and tasks of those.
+# A job (16,), int64, begins with the words that a slot has, too. After them it has the address of
+# the table of groups; the rows of the data and of a mini-batch; the helpers that are wanted, and
+# the address of the board where they look; and the mini-batches that are to be run, or the groups
+# of them, or the tasks of those.
 GROUPS_AT, N_ROWS, BATCH_SIZE, N_HELPERS, BOARD_AT = range(4, 9)
 FIRST_BATCH, LAST_BATCH, FIRST_GROUP, LAST_GROUP, FIRST_TASK, LAST_TASK = range(9, 15)
 N_JOB = 16
 
 
 def lead(job_at):
-    # Go through the groups of all mini-batches; share one with several tasks with those who help.
+    # Go through the groups of all mini-batches; helpers share those groups that have several tasks.
     job = view(job_at, N_JOB, np.int64)  # (16,)
     slot_at, looks = 0, 0
     if job[N_HELPERS] > 0:
@@ -69,7 +71,7 @@ def begin_batch(job, step, batch):
 
 
 def count_tasks(job, step, first, last):
-    # Tasks of the chains from ``first`` to ``last`` together.
+    # The number of tasks that the chains from ``first`` to ``last`` have together.
     chains = view(job[CHAINS_AT], last * N_CHAIN, np.int64)  # (chains, 4)
     n_tasks = 0
     for chain in range(first * N_CHAIN, last * N_CHAIN, N_CHAIN):
@@ -113,10 +115,6 @@ def _lead_bindings():
 def lead_at():
     """The address of `lead`."""
     return jit.unit(lead, "lead", _lead_bindings)
-
-
-def _address(array):
-    return array.__array_interface__["data"][0]
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,7 @@ class Plan:
             if not value.dtype.isnative:
                 raise TypeError(f"kernels read native arrays, got {value.dtype}")
             self._arrays.append(value)
-            return _address(value)
+            return threads.address(value)
         return int(value)
 
     def compile(self):
@@ -177,8 +175,8 @@ class Plan:
             np.array(self._units, dtype=np.int64).reshape(-1, 2 + MAX_ARGUMENTS),
         )
         self._job = np.zeros(N_JOB, dtype=np.int64)  # (16,)
-        self._job[[RUN_AT, STEP_AT]] = run_task_at(), _address(self.step)
-        self._job[[GROUPS_AT, CHAINS_AT, UNITS_AT]] = [*map(_address, self._tables)]
+        self._job[[RUN_AT, STEP_AT]] = run_task_at(), threads.address(self.step)
+        self._job[[GROUPS_AT, CHAINS_AT, UNITS_AT]] = [*map(threads.address, self._tables)]
         return self
 
     def tell(self, **words):
@@ -209,11 +207,11 @@ class Plan:
         tasks=(0, 2**62),
     ):  # fmt: skip
         """Run mini-batches ``batches[0]`` to ``batches[1]``, or a part of one of them."""
-        self.step[ORDER] = 0 if order is None else _address(order)
+        self.step[ORDER] = 0 if order is None else threads.address(order)
         job = self._job.copy()
         job[[N_ROWS, BATCH_SIZE]] = n_rows, batch_size
         job[FIRST_BATCH : LAST_TASK + 1] = *batches, *(groups or (0, self.n_groups)), *tasks
         n_helpers = self.summon(n_threads, min(n_rows, batch_size))
         if n_helpers > 0:
             job[[N_HELPERS, BOARD_AT]] = n_helpers, helpers.pool().board_at
-        threads.call(lead_at(), _address(job))
+        threads.call(lead_at(), threads.address(job))

@@ -5,13 +5,14 @@ Making a plan takes about as long as predicting a hundred rows with a network of
 
 import numpy as np
 
-from fastnn.kernels import catalog
+from fastnn.kernels import catalog, threads
+from fastnn.kernels.inputs import read
 from fastnn.kernels.passes import Pass, chunk_rows
 
-# A prediction is small up to so many rows, and elements of its widest layer.
+# A prediction is small if it has at most SMALL_ROWS rows, and SMALL_ELEMENTS in its widest layer.
 SMALL_ROWS = 256
 SMALL_ELEMENTS = 1 << 18
-# Plans that are kept for a network.
+# At most MOST_KEPT plans are kept for a network.
 MOST_KEPT = 8
 
 
@@ -32,20 +33,18 @@ def add_forward(shared, link):
     return plan.compile()
 
 
-def predict(network, params, X, rows, link, n_threads):
-    """Outputs (n_rows, n_outputs) for X, or for those ``rows`` of it (int64) if not None."""
-    n_rows = X.shape[0] if rows is None else len(rows)
+def predict(network, params, X, link, n_threads):
+    """Outputs (n_rows, n_outputs) for X."""
+    n_rows = X.shape[0]
     out = np.zeros((n_rows, network.layer_units[-1]), params.dtype)  # (n_rows, n_outputs)
     chunk = min(n_rows, chunk_rows(network))
-    shared = Pass(
-        network, params, X, chunk, ordered=rows is not None, n_threads=n_threads,
-        backward=False, out=out,
-    )  # fmt: skip
+    source = read(X, chunk, params.dtype)
+    shared = Pass(network, params, source, n_threads=n_threads, out=out)
     add_forward(shared, link)
     pace = shared.pace()
-    if any(packed is not None for packed in shared.packed):
+    if any(packed is not None for packed in shared.packed.forward):
         shared.preparation().run(1, 1, (0, 1), pace.team)
-    pace.run(n_rows, chunk, rows)
+    pace.run(n_rows, chunk)
     return out
 
 
@@ -61,7 +60,7 @@ def is_small(network, X):
 def predict_small(network, params, X, link, n_threads, kept):
     """Outputs (n_rows, n_outputs) for X, by a plan of the dict ``kept``.
 
-    Whoever uses a plan takes it out of the dict meanwhile, so that threads do not share it.
+    A thread that uses a plan takes it out of the dict meanwhile, so that no other uses it.
     """
     n_rows = len(X)
     capacity = 1 << (n_rows - 1).bit_length()
@@ -79,16 +78,14 @@ class KeptPrediction:
 
     def __init__(self, network, params, X, capacity, link, n_threads):
         self.out = np.zeros((capacity, network.layer_units[-1]), params.dtype)
-        shared = Pass(
-            network, params, X, capacity, ordered=False, n_threads=n_threads,
-            backward=False, out=self.out, kept=True,
-        )  # fmt: skip
+        source = read(X, capacity, params.dtype, is_late=True)
+        shared = Pass(network, params, source, n_threads=n_threads, out=self.out)
         self.plan = add_forward(shared, link)
         self.pace = shared.pace()
 
     def __call__(self, X):
         self.plan.tell(
-            source_at=X.__array_interface__["data"][0],
+            source_at=threads.address(X),
             row_stride=X.strides[0],
             column_stride=X.strides[1],
         )

@@ -1,61 +1,95 @@
-"""Products of matrices: templates of their units, and of the packing before them."""
+"""Products of matrices: templates of their units, and of the packing before them.
+
+The register tiles take long to compile, so one unit of each precision has them: `multiply`. The
+units of a product, such as `weight_gradient`, find out what their task is, in whole elements of
+``itemsize`` bytes and so for both precisions alike, and call `multiply` at ``multiply_at``.
+"""
 
 import numpy as np
 
 from fastnn.kernels.jit import part, quotient, span, view
+from fastnn.kernels.matmul import call_multiply
 from fastnn.kernels.units import BIAS, N_STEP, ROW, ROWS, ZERO, rows_of_task
-
-# How a product C = A B goes with the mini-batch. FOR_ROWS: its rows are those of C, and a task
-# takes some of them. OVER_ROWS: they are what the sums run over, and a task takes some rows of C.
-# OVER_TASK_ROWS: the sums run over the task's rows of the mini-batch, and every task has a C of its
-# own. OF_MATRICES: the mini-batch has no part in it, and a task takes some rows of C.
-FOR_ROWS, OVER_ROWS, OVER_TASK_ROWS, OF_MATRICES = range(4)
-# Flags of a product: A holds all the data's rows, of which the mini-batch's begin at the step's
-# first row; C does; and B is packed, so that its stride is of no use.
-A_MOVES, C_MOVES, B_PACKED = 1, 2, 4
 
 
 def multiply(
-    step, task, kind, flags, a_at, row_stride, k_stride, b_at, b_stride, c_at, c_stride, bias_at,
-    init, m, n, k, block, task_stride
-):  # fmt: skip
-    # C (m, n) = init + A (m, k) B (k, n), or the task's part of it. The kind says which of m and k
-    # is the number of the mini-batch's rows: those that the step has, not those given. From one
-    # task's own C to the next's there are task_stride elements.
-    state = view(step, N_STEP, np.int64)  # (8,)
-    rows, first = state[ROWS], task * block
-    packed = flags & B_PACKED
-    a_start = state[ROW] if flags & A_MOVES else 0
-    c_start = state[ROW] if flags & C_MOVES else 0
-    if kind == OVER_TASK_ROWS:
-        height, depth = m, min(block, rows - first)
-        a_shift, b_shift = (a_start + first) * k_stride, first * b_stride
-        c_shift = task * task_stride
-    else:
-        height = min(block, (rows if kind == FOR_ROWS else m) - first)
-        depth = rows if kind == OVER_ROWS else k
-        a_shift = first * row_stride + a_start * (row_stride if kind == FOR_ROWS else k_stride)
-        b_shift, c_shift = 0, (first + c_start) * c_stride
+    a_at, row_stride, k_stride, b_at, b_stride, packed, k, c_at, c_stride, bias_at, init, m, n
+):
+    # C (m, n) = init + A (m, k) B (k, n). No unit of a plan: those below call it.
     far = np.int64(1) << np.int64(40)
-    a = view(a_at + a_shift * ITEMSIZE, far, real)
-    b = view(b_at + b_shift * ITEMSIZE, far, real)
-    c = view(c_at + c_shift * ITEMSIZE, far, real)
-    width = n
+    a, b, c = view(a_at, far, real), view(b_at, far, real), view(c_at, far, real)
+    bias = view(bias_at, n, real)  # (n,), read only where the sums start from it
     if n == 1 and row_stride == 1 and c_stride == 1 and init != BIAS and not packed:
         # One column wastes the lanes of a vector: C' = B' A' instead, the same sums.
         a, b = b, a
         k_stride, b_stride = b_stride, k_stride
-        height, width = n, height
-    matmul(
-        a, row_stride, k_stride, b, b_stride, packed, depth, c, c_stride, view(bias_at, n, real),
-        init, height, width,
+        m, n = n, m
+    matmul(a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, init, m, n)
+
+
+def multiply_rows(
+    step, task, multiply_at, itemsize, a_at, a_stride, a_moves, b_at, b_stride, packed,
+    c_at, c_stride, c_moves, bias_at, init, n, k, block
+):  # fmt: skip
+    # C (rows, n) = init + A (rows, k) B (k, n), for the task's rows of the mini-batch. What moves,
+    # A or C, has all the data's rows, and the mini-batch's begin at the step's first row.
+    state = view(step, N_STEP, np.int64)  # (8,)
+    first = task * block
+    a_row, c_row = first + a_moves * state[ROW], first + c_moves * state[ROW]
+    call_multiply(
+        multiply_at, a_at + a_row * a_stride * itemsize, a_stride, 1, b_at, b_stride, packed, k,
+        c_at + c_row * c_stride * itemsize, c_stride, bias_at, init,
+        min(block, state[ROWS] - first), n,
+    )  # fmt: skip
+
+
+def weight_gradient(
+    step, task, multiply_at, itemsize, a_at, a_stride, a_moves, delta_at, delta_stride,
+    gradient_at, init, m, n, block
+):  # fmt: skip
+    # gradient (m, n) = or += A^T delta, for the task's rows of it, summed over all rows of the
+    # mini-batch, of A (rows, m) and delta (rows, n). A may move as above.
+    state = view(step, N_STEP, np.int64)  # (8,)
+    first, a_row = task * block, a_moves * state[ROW]
+    call_multiply(
+        multiply_at, a_at + (a_row * a_stride + first) * itemsize, 1, a_stride,
+        delta_at, delta_stride, 0, state[ROWS],
+        gradient_at + first * n * itemsize, n, 0, init, min(block, m - first), n,
+    )  # fmt: skip
+
+
+def part_gradient(
+    step, task, multiply_at, itemsize, a_at, a_stride, delta_at, delta_stride, parts_at,
+    n_params, m, n, block
+):  # fmt: skip
+    # The task's part (m, n) = A^T delta, summed over the task's rows of the mini-batch, of A
+    # (rows, m) and delta (rows, n). Parts lie n_params apart.
+    first = task * block
+    call_multiply(
+        multiply_at, a_at + first * a_stride * itemsize, 1, a_stride,
+        delta_at + first * delta_stride * itemsize, delta_stride, 0,
+        min(block, view(step, N_STEP, np.int64)[ROWS] - first),
+        parts_at + task * n_params * itemsize, n, 0, ZERO, m, n,
+    )  # fmt: skip
+
+
+def multiply_matrices(
+    step, task, multiply_at, itemsize, a_at, row_stride, k_stride, b_at, b_stride, packed,
+    c_at, m, n, k, block
+):  # fmt: skip
+    # C (m, n) = A (m, k) B (k, n), for the task's rows of C; the mini-batch has no part in it.
+    first = task * block
+    call_multiply(
+        multiply_at, a_at + first * row_stride * itemsize, row_stride, k_stride,
+        b_at, b_stride, packed, k,
+        c_at + first * n * itemsize, n, 0, ZERO, min(block, m - first), n,
     )  # fmt: skip
 
 
 def csr_matmul(
     step, task, start_at, indices_at, values_at, weights_at, c_at, c_moving, ld, bias_at, n, block
 ):  # fmt: skip
-    # c (rows, ld) = bias + X W, one multiply-add of a row of W per non-zero, in order.
+    # c (rows, ld) = bias + X W, one multiply-add of a row of W for each non-zero, in order.
     first, last = rows_of_task(step, task, block)
     shift = c_moving * view(step, N_STEP, np.int64)[ROW]
     starts = view(start_at, last + 1, np.int64)  # (rows + 1,)
@@ -74,7 +108,7 @@ def csr_gradient(
     step, task, start_at, indices_at, values_at, delta_at, ld, gradient_at, n, n_features, init,
     block
 ):  # fmt: skip
-    # gradient (n_features, n) = or += X^T delta, for the task's features. Rows are taken in
+    # gradient (n_features, n) = or += X^T delta, for the task's features. It takes the rows in
     # order, so each sum is the dense one without its zeros.
     rows = view(step, N_STEP, np.int64)[ROWS]
     low, high = task * block, min(task * block + block, n_features)
@@ -103,7 +137,7 @@ def add_scaled(out, scale, x, offset):
 
 
 def first_not_below(indices, value):
-    # The first place in the sorted indices whose entry is not below the value.
+    # Returns the first place in the sorted indices whose entry is not below the value.
     low, high = 0, indices.shape[0]
     while low < high:
         middle = quotient(low + high, 2)

@@ -1,6 +1,6 @@
-"""CPU intrinsics: the register tile of the matmul, fma, and the bits of a float.
+"""CPU intrinsics on vectors: the register tile of the matmul, transposing, and sums.
 
-Everything here emits LLVM IR for vectors of a fixed length; LLVM makes of it what the
+Everything here emits LLVM IR for vectors of a fixed length, and LLVM turns it into what the
 processor has. Results never depend on the processor: each output element of the tile
 accumulates k = 0 .. K-1 in order with an explicit fma, and every reduction has a fixed
 number of lanes.
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import llvmlite.binding as llvm
-import numpy as np
 from llvmlite import ir
 from numba import types as nb
 from numba.core.registry import cpu_target
@@ -35,9 +34,9 @@ class Tile:
         return self.vectors * self.lanes
 
 
-# Tiles for float32 by the bytes of a vector register (float64: half the lanes). Sixteen sums, or
-# the twelve that fit sixteen registers, hide the latency of fma; eight rows divide the usual
-# sizes of batches and layers.
+# TILES are those for float32, by the bytes of a vector register; float64 has half the lanes.
+# Sixteen sums, or the twelve that fit sixteen registers, hide the latency of fma; eight rows divide
+# the usual sizes of batches and layers.
 TILES = {64: Tile(8, 2, 16), 32: Tile(6, 2, 8), 16: Tile(6, 2, 4)}
 
 
@@ -193,7 +192,7 @@ class _TileBuilder:
         totals = [[builder.phi(self.vector) for _ in range(tile.vectors)] for _ in starts]
         b_row = builder.mul(p, self.b_stride)
         b = [self._load(self.b, b_row, v) for v in range(tile.vectors)]
-        fma = _fma(builder.module, self.vector)
+        fma = declare_fma(builder.module, self.vector)
         a_column = builder.gep(self.a, [builder.mul(p, self.k_stride)])
         for i, start in enumerate(starts):
             a = builder.load(builder.gep(a_column, [start]), align=self.alignment)
@@ -235,7 +234,8 @@ def _declare(module, name, returns, arguments):
     return ir.Function(module, ir.FunctionType(returns, arguments), name)
 
 
-def _fma(module, value_type):
+def declare_fma(module, value_type):
+    """LLVM's fma for a float or a vector of floats."""
     if isinstance(value_type, ir.VectorType):
         letter = "f32" if isinstance(value_type.element, ir.FloatType) else "f64"
         name = f"llvm.fma.v{value_type.count}{letter}"
@@ -326,99 +326,7 @@ def make_transpose(precision, lanes):
     return transpose
 
 
-def make_fma(precision):
-    """``fma(x, y, z)``: x * y + z, rounded once."""
-    real = NUMBA_TYPES[precision]
-
-    @intrinsic
-    def fma(typingctx, x, y, z):
-        def codegen(context, builder, signature, values):
-            return builder.call(_fma(builder.module, IR_TYPES[precision]), values)
-
-        return real(real, real, real), codegen
-
-    return fma
-
-
-def make_polynomial(precision, coefficients):
-    """``polynomial(x)`` with these coefficients, highest power first, by Horner's rule with fma."""
-    real, element = NUMBA_TYPES[precision], IR_TYPES[precision]
-    # Rounded to the precision first: LLVM refuses a float32 constant with more digits.
-    constants = [ir.Constant(element, float(np.dtype(precision).type(c))) for c in coefficients]
-
-    @intrinsic
-    def polynomial(typingctx, x):
-        def codegen(context, builder, signature, values):
-            fma = _fma(builder.module, element)
-            value = constants[0]
-            for constant in constants[1:]:
-                value = builder.call(fma, [value, values[0], constant])
-            return value
-
-        return real(real), codegen
-
-    return polynomial
-
-
-# Bits of the fraction, and the exponent's bias, of a float.
-FORMATS = {"float32": (ir.IntType(32), 23, 127), "float64": (ir.IntType(64), 52, 1023)}
-
-
-def make_power_of_two(precision):
-    """``power_of_two(t)``: 2**n, for t = n + 1.5 * 2**fraction_bits, n a whole number.
-
-    Adding that magic number to x rounds x to a whole number and leaves it in t's low bits.
-    """
-    word, fraction, bias = FORMATS[precision]
-    real = NUMBA_TYPES[precision]
-
-    @intrinsic
-    def power_of_two(typingctx, t):
-        def codegen(context, builder, signature, values):
-            bits = builder.bitcast(values[0], word)
-            exponent = builder.add(bits, ir.Constant(word, bias))
-            return builder.bitcast(
-                builder.shl(exponent, ir.Constant(word, fraction)), IR_TYPES[precision]
-            )
-
-        return real(real), codegen
-
-    return power_of_two
-
-
-def _split(precision, part):
-    """Emit exponent e or mantissa m of x = m * 2**e with m in [sqrt(1/2), sqrt(2))."""
-    word, fraction, _ = FORMATS[precision]
-    real = NUMBA_TYPES[precision]
-    root_half = {"float32": 0x3F3504F3, "float64": 0x3FE6A09E667F3BCD}[precision]
-
-    @intrinsic
-    def split(typingctx, x):
-        def codegen(context, builder, signature, values):
-            bits = builder.bitcast(values[0], word)
-            above = builder.sub(bits, ir.Constant(word, root_half))
-            exponent = builder.ashr(above, ir.Constant(word, fraction))
-            if part == "exponent":
-                return builder.sitofp(exponent, IR_TYPES[precision])
-            shifted = builder.shl(exponent, ir.Constant(word, fraction))
-            return builder.bitcast(builder.sub(bits, shifted), IR_TYPES[precision])
-
-        return real(real), codegen
-
-    return split
-
-
-def make_exponent(precision):
-    """``exponent(x)``: the e of x = m * 2**e, as a float, for normal x > 0."""
-    return _split(precision, "exponent")
-
-
-def make_mantissa(precision):
-    """``mantissa(x)``: the m in [sqrt(1/2), sqrt(2)) of x = m * 2**e."""
-    return _split(precision, "mantissa")
-
-
-# Lanes of every sum over many elements, whatever the processor has.
+# SUM_LANES are those of every sum over many elements, whatever the processor has.
 SUM_LANES = 16
 
 
@@ -466,7 +374,7 @@ def _lane_totals(builder, pointer, n, vector, of):
 
     def accumulate(total, x, value_type):
         if of == "squares":
-            return builder.call(_fma(builder.module, value_type), [x, x, total])
+            return builder.call(declare_fma(builder.module, value_type), [x, x, total])
         if of == "sizes":
             x = builder.select(
                 builder.fcmp_ordered("<", x, zero_of(value_type)), builder.fneg(x), x

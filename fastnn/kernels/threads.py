@@ -17,10 +17,10 @@ MAX_THREADS = 1023
 def resolve_n_jobs(n_jobs):
     """The number of threads for an ``n_jobs``.
 
-    None is as many as there are processors, and negative numbers count down from these, as in
-    joblib; both follow whatever limits threads. A positive number overrules what is said before a
-    program starts, and of BLAS, but no limit that is set while it runs: it is never more than
-    the processors, Numba's number or a limit of threadpoolctl's on OpenMP.
+    None stands for as many as there are processors, and negative numbers count down from these, as
+    in joblib; both follow every limit on threads. A positive number overrules limits on BLAS, and
+    those that are set before a program starts, but none that is set while it runs: it is never more
+    than the processors, Numba's number or a limit of threadpoolctl's on OpenMP.
     """
     if n_jobs == 1:
         return 1
@@ -47,7 +47,7 @@ def _affinity():
 
 @cache
 def _count_processors(affinity):
-    """What joblib counts, which takes it some files to read: once for each affinity."""
+    """Processors by joblib's count, which reads some files: once for each affinity."""
     try:
         return joblib.cpu_count()
     except ValueError:  # a LOKY_MAX_CPU_COUNT that is no number
@@ -70,7 +70,7 @@ def _libraries(api):
     BLIS is left out, as it says 1 where nobody has limited it.
     """
     with warnings.catch_warnings():
-        # Of libraries that do not go together, which is none of ours.
+        # It warns of libraries that do not go together, and none of them is ours.
         warnings.simplefilter("ignore")
         controllers = ThreadpoolController().lib_controllers
     return [c for c in controllers if c.user_api == api and c.internal_api != "blis"]
@@ -82,6 +82,11 @@ def _library_limit(api):
 
 
 _FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+def address(array):
+    """The address of an array's first element, by which compiled code knows it."""
+    return array.__array_interface__["data"][0]
 
 
 def call(function_at, data_at):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastnn.kernels import catalog, units
+from fastnn.kernels.inputs import read
 from fastnn.kernels.muon import Orthogonalization
 from fastnn.kernels.passes import Pass, cast
 
@@ -21,9 +22,10 @@ class Trainer:
         params = state.params
         data = cast(data, params.dtype)
         self._keep = data
+        source = read(data.X, batch_size, params.dtype, ordered=True)
         shared = Pass(
-            network, params, data.X, batch_size, ordered=True, n_threads=n_threads,
-            backward=True, regularization=regularization,
+            network, params, source, n_threads=n_threads, backward=True,
+            regularization=regularization,
         )  # fmt: skip
         self.rates = np.zeros(-(-data.X.shape[0] // batch_size))  # (mini-batches,)
         self.gradient = np.zeros_like(params)  # (n_params,)
@@ -75,7 +77,7 @@ class Trainer:
             )  # fmt: skip
         shared.add_begin()
         if self.regularization.is_random:
-            shared.add_begin_random(self.state.random_steps, self.regularization.seed)
+            shared.masks.add_begin(self.plan, self.state.random_steps, self.regularization.seed)
         # A group of its own, so that a step without weight is skipped before it counts.
         self.plan.group()
         self.plan.chain(tasks=1)
