@@ -83,20 +83,17 @@ def _base():
     if setting == "0":
         return None
     try:
-        path = Path(setting).expanduser() if setting else _user_cache_dir() / "fastnn"
+        path = Path(setting).expanduser() if setting else _default_path()
         return _Base(path.absolute(), is_for_others=bool(setting))
     except (OSError, RuntimeError):  # the working directory is gone; no home directory
         return None
 
 
-def _user_cache_dir():
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # By that standard a relative path there is to be ignored.
-    return xdg if xdg.is_absolute() else Path.home() / ".cache"
+def _default_path():
+    # Imported here, since a process whose cache is named or turned off does not need it.
+    from platformdirs import user_cache_path
+
+    return user_cache_path("fastnn", appauthor=False, opinion=False)
 
 
 def _key():
