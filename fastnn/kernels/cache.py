@@ -309,6 +309,8 @@ def _release(file):
     file.close()
 
 
+# filelock is no help here: its own hooks keep all threads from giving locks back while a process
+# forks, and a fork waits for the thread that compiles; see `fastnn.forks`.
 if os.name == "nt":
     import msvcrt
 
