@@ -18,6 +18,13 @@ FOR_ALL = ("_version", "exceptions", "forks", "notices", "streams")
 # uses it know scikit-learn.
 ROOMS = {"network": ("kernels",), "training": ("network",)}
 
+# Modules of Numba and llvmlite that have no promise of stability, and attributes of what is theirs.
+NUMBAS_INTERNALS = ("numba.core", "numba.np", "numba.cpython", "numba.parfors", "llvmlite.binding")
+ATTRIBUTES_OF_INTERNALS = {
+    "_can_compile", "_compile_uncached", "_compiler", "_library", "_pyfunc", "_rebuild", "_reduce",
+    "_wrapper_address", "_wrapper_name", "locals", "nopython_signatures", "targetoptions",
+}  # fmt: skip
+
 
 def imports(path):
     """Full names of all that a file imports, wherever in it."""
@@ -71,6 +78,23 @@ def test_registries_know_no_compiler(module):
     assert not any(
         name.startswith(("numba", "llvmlite")) for name in imports(KERNELS / f"{module}.py")
     )
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_numbas_internals_are_in_one_place(path):
+    """What Numba promises to keep may be imported anywhere in the kernels."""
+    if path.stem != "numba_internals":
+        assert not {name for name in imports(path) if name.startswith(NUMBAS_INTERNALS)}
+        if path.stem != "dispatchers":
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+            named = {str(node.value) for node in nodes if isinstance(node, ast.Constant)}
+            assert not read & ATTRIBUTES_OF_INTERNALS
+            assert not {text for text in named if text.startswith(NUMBAS_INTERNALS)}
+
+
+def test_dispatchers_does_not_import_numba():
+    assert imports(KERNELS / "dispatchers.py") == {"sys"}
 
 
 @pytest.mark.parametrize("path", sorted(KERNELS.glob("*.py")), ids=lambda path: path.stem)

@@ -288,8 +288,8 @@ def test_a_unit_whose_functions_are_missing_is_compiled_again(tmp_path):
     code = (
         UNITS
         + """
-from fastnn.kernels import cache
-cache._names_called = lambda library: ["of_a_missing_extension"]
+from fastnn.kernels import numba_internals
+numba_internals._names_called = lambda library: ["of_a_missing_extension"]
 jit.unit(lambda step, task: None, "calls_it", bindings)
 """
     )

@@ -81,6 +81,35 @@ def test_default_directory(tmp_path):
     assert found.startswith(str(tmp_path))
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have other places")
+@pytest.mark.parametrize(
+    ("xdg", "found"),
+    [
+        ("", "home/.cache/fastnn"),
+        ("relative", "home/.cache/fastnn"),
+        ("~/relative", "home/.cache/fastnn"),
+        ("{}/xdg", "xdg/fastnn"),
+    ],
+)
+def test_default_place_on_linux(tmp_path, monkeypatch, xdg, found):
+    monkeypatch.setenv("FASTNN_CACHE", "")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", xdg.format(tmp_path))
+    assert cache._base.__wrapped__() == cache._Base(tmp_path / found, is_for_others=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_posix
+def test_no_cache_where_there_is_no_home_directory(monkeypatch):
+    def getpwuid(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", getpwuid)
+    for name in ("FASTNN_CACHE", "HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert cache._base.__wrapped__() is None
+
+
 @needs_posix
 def test_directories_in_the_default_place_are_the_users_alone(tmp_path, here):
     tmp_path.chmod(0o755)

@@ -162,6 +162,27 @@ print(json.dumps("done"))
     assert run(code, FASTNN_CACHE=str(tmp_path)) == "done"
 
 
+def test_fork_waits_for_the_end_of_a_compilation_that_holds_a_units_lock(tmp_path):
+    """Without an end to its patience: the other thread can give the lock back meanwhile."""
+    code = """
+from fastnn import forks
+from fastnn.kernels import jit
+fit()
+forks.PATIENCE = 1e6
+begun = threading.Event()
+def bindings():
+    begun.set()
+    time.sleep(1)
+    return {}
+thread = in_thread(lambda: jit.unit(lambda step, task: None, "slow", bindings))
+begun.wait()
+wait_for(fork(lambda: jit.unit(lambda step, task: None, "slow", None)))
+thread.join()
+print(json.dumps("done"))
+"""
+    assert run(code, FASTNN_CACHE=str(tmp_path)) == "done"
+
+
 def test_fork_by_the_thread_that_compiles(tmp_path):
     """From an observer, and from where a unit's names are bound, which holds all locks."""
     code = """

@@ -27,7 +27,7 @@ from common import (
 PACKAGE = Path(fastnn.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PUBLIC = [getattr(fastnn, name) for name in fastnn.__all__ if not name.startswith("__")]
-RUNTIME = {"numba", "numpy", "scipy", "scikit-learn"}
+RUNTIME = {"numba", "numpy", "platformdirs", "scipy", "scikit-learn"}
 
 IMPORT = """
 import json, sys
@@ -73,7 +73,7 @@ def test_compilation_would_be_seen():
 
 
 def test_dependencies():
-    """The runtime needs four packages, and no module imports another at the top."""
+    """The runtime needs five packages, and no module imports another at the top."""
     names = [re.match(r"[\w-]+", line)[0] for line in requires_at_runtime()]
     assert set(names) == RUNTIME
     allowed = set(sys.stdlib_module_names) | {"fastnn", "numba", "llvmlite", "numpy", "scipy"}

@@ -23,10 +23,10 @@ import numpy as np
 
 from fastnn.estimators import config
 from fastnn.estimators.registration import adopt, entries_of, fingerprints, functions_of
+from fastnn.kernels.dispatchers import is_dispatcher, recipe
 from fastnn.kernels.fingerprint import (
     UNDEFINED,
     by_name,
-    is_dispatcher,
     is_known_module,
     known_name,
     look_up,
@@ -204,9 +204,7 @@ class _Portable:
         if is_dispatcher(value):
             from fastnn.kernels.jit import jitted
 
-            signatures = None if value._can_compile else value.nopython_signatures
-            function = self._function(value.py_func)
-            return Call(jitted, function, signatures, value.locals, value.targetoptions)
+            return Call(jitted, self._function(value.py_func), *recipe(value))
         return value
 
     def _function(self, function):

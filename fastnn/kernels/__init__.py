@@ -2,6 +2,8 @@
 
 - ``activations``, ``losses``, ``optimizers``: the mathematics, plain scalar functions and the
   registries. To add one, add an entry; these modules never import Numba.
+- ``dispatchers``, ``numba_internals``: all that the kernels use of Numba and that it does not
+  promise to keep, and the range of versions that have it.
 - ``cache``: where compiled code is kept on disk, and the lock around compilation.
 - ``jit``: the only place that compiles. A *unit* is a loop bound to one piece of mathematics and
   one precision, compiled as a C callback and known by its address.
@@ -40,9 +42,10 @@ the C library's ``exp``, is not called; a unit writes only what its task owns; n
 
 # The modules, in that order. The cache on disk knows the kernels by the code of all of these.
 MODULES = (
-    "activations", "losses", "optimizers", "cache", "jit", "named", "simd", "floats", "atomics",
-    "random", "elementary", "matmul", "units", "products", "output_units", "dropout", "image_units",
-    "norm_units", "muon_units", "fingerprint", "catalog", "threads", "helpers", "plan", "pace",
-    "normalization", "augmentation", "muon", "masks", "buffers", "inputs", "packing", "passes",
-    "prediction", "evaluation", "inspection", "trainer", "cpu", "perceptron",
+    "activations", "losses", "optimizers", "dispatchers", "numba_internals", "cache", "jit",
+    "named", "simd", "floats", "atomics", "random", "elementary", "matmul", "units", "products",
+    "output_units", "dropout", "image_units", "norm_units", "muon_units", "fingerprint", "catalog",
+    "threads", "helpers", "plan", "pace", "normalization", "augmentation", "muon", "masks",
+    "buffers", "inputs", "packing", "passes", "prediction", "evaluation", "inspection", "trainer",
+    "cpu", "perceptron",
 )  # fmt: skip

@@ -19,7 +19,6 @@ import hashlib
 import importlib.util
 import marshal
 import os
-import pickle
 import re
 import secrets
 import stat
@@ -32,15 +31,11 @@ from pathlib import Path
 import llvmlite
 import numba
 import numpy as np
-from llvmlite import binding as llvm
-from numba.core import config
-from numba.core.compiler import CompileResult
-from numba.core.registry import cpu_target
-from numba.core.serialize import dumps
+from numba import config
 
 from fastnn import notices, streams
 from fastnn._version import __version__
-from fastnn.kernels import MODULES
+from fastnn.kernels import MODULES, numba_internals
 
 # A file of the cache begins with this, and a SHA-256 follows.
 MAGIC = b"fastnn unit\n"
@@ -83,20 +78,17 @@ def _base():
     if setting == "0":
         return None
     try:
-        path = Path(setting).expanduser() if setting else _user_cache_dir() / "fastnn"
+        path = Path(setting).expanduser() if setting else _default_path()
         return _Base(path.absolute(), is_for_others=bool(setting))
     except (OSError, RuntimeError):  # the working directory is gone; no home directory
         return None
 
 
-def _user_cache_dir():
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # By that standard a relative path there is to be ignored.
-    return xdg if xdg.is_absolute() else Path.home() / ".cache"
+def _default_path():
+    # Imported here, since a process whose cache is named or turned off does not need it.
+    from platformdirs import user_cache_path
+
+    return user_cache_path("fastnn", appauthor=False, opinion=False)
 
 
 def _key():
@@ -112,8 +104,7 @@ def _key():
         __version__, numba.__version__, llvmlite.__version__, np.__version__,
         sys.implementation.cache_tag, getattr(sys, "abiflags", ""),
     )  # fmt: skip
-    processor = cpu_target.target_context.codegen().magic_tuple()
-    text = repr((code, versions, settings, processor))
+    text = repr((code, versions, settings, numba_internals.processor()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -216,14 +207,11 @@ def load(name):
         payload = content[begin:]
         if content[:begin] != MAGIC + _hash(directory.name.encode(), name.encode(), payload):
             return None
-        names, reduced = pickle.loads(payload)
-        if not _are_there(names):
-            return None
-        found = CompileResult._rebuild(cpu_target.target_context, *reduced)
+        found = numba_internals.unpacked(payload)
     except Exception:
         # There is no such file, or a user's function needs what this process does not have.
         return None
-    STATS["hits"] += 1
+    STATS["hits"] += found is not None
     return found
 
 
@@ -231,34 +219,16 @@ def save(name, result):
     """Keep Numba's result of compiling that unit, if it can be kept."""
     STATS["misses"] += 1
     directory = cache_dir()
-    # Dynamic globals are addresses of this process: of large arrays and of ctypes' functions.
-    if directory is None or result.library.has_dynamic_globals or result.lifted:
+    if directory is None or not numba_internals.can_be_kept(result):
         return
     try:
-        payload = dumps((_names_called(result.library), result._reduce()))
+        payload = numba_internals.packed(result)
         digest = _hash(directory.name.encode(), name.encode(), payload)
         _write(_path(directory, name, ".unit"), MAGIC + digest + payload)
     except Exception:
         # Neither a full disk nor an object that cannot be pickled is to stop a fit.
         return
     STATS["saved"] += 1
-
-
-def _names_called(library):
-    """Names of the functions that the code calls and that are not its own, nor LLVM's."""
-    return [
-        function.name
-        for function in library._final_module.functions
-        if function.is_declaration and not function.name.startswith("llvm.")
-    ]
-
-
-def _are_there(names):
-    """Whether LLVM finds the functions of these names; it ends the process if it misses one."""
-    if any(llvm.address_of_symbol(name) is None for name in names):
-        # Brings those of all of Numba and its extensions, and is most of what loading would cost.
-        cpu_target.target_context.refresh()
-    return all(llvm.address_of_symbol(name) is not None for name in names)
 
 
 def _open(path, flags):
@@ -339,6 +309,8 @@ def _release(file):
     file.close()
 
 
+# filelock is no help here: its own hooks keep all threads from giving locks back while a process
+# forks, and a fork waits for the thread that compiles; see `fastnn.forks`.
 if os.name == "nt":
     import msvcrt
 

@@ -27,13 +27,8 @@ from fastnn.kernels import (
     units,
 )
 from fastnn.kernels.activations import ACTIVATIONS
-from fastnn.kernels.fingerprint import (
-    fingerprint,
-    is_dispatcher,
-    is_numbas,
-    look_up,
-    references,
-)
+from fastnn.kernels.dispatchers import is_dispatcher
+from fastnn.kernels.fingerprint import fingerprint, is_numbas, look_up, references
 from fastnn.kernels.losses import LINKS, LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS
 

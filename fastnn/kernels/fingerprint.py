@@ -22,6 +22,8 @@ from types import CodeType, FunctionType, ModuleType
 
 import numpy as np
 
+from fastnn.kernels.dispatchers import described_options, is_dispatcher
+
 # Packages whose contents are known by name and version, besides Python's own modules.
 KNOWN_PACKAGES = ("fastnn", "numba", "numpy", "scipy")
 # Packages whose functions Numba knows, by versions of its own.
@@ -126,12 +128,6 @@ def by_name(module, qualname):
     return value
 
 
-def is_dispatcher(value):
-    """Whether a value is a function that Numba compiles for the CPU, by ``@njit``."""
-    registry = sys.modules.get("numba.core.registry")
-    return registry is not None and isinstance(value, registry.CPUDispatcher)
-
-
 def is_numbas(function):
     """Whether a function is of a package whose functions Numba knows."""
     return (function.__module__ or "").partition(".")[0] in NUMBAS
@@ -232,17 +228,9 @@ class _Description:
 
     def _dispatcher(self, dispatcher):
         """A function for ``@njit``, its options and, where they were given, its signatures."""
-        options = {
-            **dispatcher.targetoptions,
-            "locals": {name: str(kind) for name, kind in dispatcher.locals.items()},
-            "pipeline": dispatcher._compiler.pipeline_class,
-            "signatures": None
-            if dispatcher._can_compile
-            else tuple(map(str, dispatcher.signatures)),
-        }
         what = f"an option of {dispatcher.__qualname__!r}"
         described = self._once(dispatcher, dispatcher.py_func)
-        return "njit", described, self._options(options, what)
+        return "njit", described, self._options(described_options(dispatcher), what)
 
     def _options(self, option, what):
         if isinstance(option, dict):

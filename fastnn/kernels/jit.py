@@ -16,22 +16,20 @@ import types
 from contextvars import ContextVar
 
 from llvmlite import ir
-from llvmlite.binding import ffi
-from numba import jit, njit
+from numba import config, jit, njit
 from numba import types as nb
-from numba.core import config
-from numba.core.ccallback import CFunc
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.compiler_machinery import register_pass
-from numba.core.registry import cpu_target
-from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
 from fastnn import forks
 from fastnn.kernels import cache
+from fastnn.kernels.dispatchers import recipe
+from fastnn.kernels.numba_internals import (
+    COMPILERS_LOCKS,
+    Callback,
+    InlinedCompiler,
+    emit_array,
+    global_compiler_lock,
+)
 
 FLAGS = {"error_model": "numpy", "_nrt": False}
 INLINED = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
@@ -45,10 +43,7 @@ _observers = ContextVar("observers", default=())
 # Seconds that each unit took in this process, compiled or loaded.
 SECONDS = {}
 
-# Numba's and LLVM's own locks around compilation, which a user's functions take, too.
-forks.wait_for(
-    global_compiler_lock._lock, cpu_target.typing_context.callstack._lock, ffi.lib._lock._lock
-)
+forks.wait_for(*COMPILERS_LOCKS)
 
 
 def copy_function(function, name, bindings, cells=None):
@@ -61,62 +56,13 @@ def copy_function(function, name, bindings, cells=None):
     return clone
 
 
-class _InlinedLibrary(JITCodeLibrary):
-    """The code of a function that other libraries link in: neither optimised nor made machine code.
-
-    Those who link it do both, to all that they have inlined. Numba would do it here, too.
-    """
-
-    def _optimize_functions(self, ll_module):
-        ll_module.data_layout = self.codegen._data_layout
-
-    def _optimize_final_module(self):
-        pass
-
-    def _finalize_final_module(self):
-        self._finalize_dynamic_globals()
-        self._finalized = True
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _InlinedLowering(NativeLowering):
-    """Lowering of a function that compiled code alone calls, to an `_InlinedLibrary`.
-
-    Numba knows the function by a handle, which has to be a builtin method.
-    """
-
-    _name = "fastnn_inlined_lowering"
-
-    def run_pass(self, state):
-        state.flags.no_compile = True
-        state.library = _InlinedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        super().run_pass(state)
-        handle = object().__dir__
-        state.targetctx.insert_user_function(handle, state.cr.fndesc, [state.library])
-        state.cr = state.cr._replace(cfunc=handle)
-        return True
-
-
-class _InlinedCompiler(CompilerBase):
-    """Numba's pipeline with `_InlinedLowering`."""
-
-    def define_pipelines(self):
-        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        pipeline.passes = [
-            (_InlinedLowering, description) if step is NativeLowering else (step, description)
-            for step, description in pipeline.passes
-        ]
-        pipeline.finalize()
-        return [pipeline]
-
-
 def bind(function, name, *, from_python=False, **bindings):
     """Compile a plain function as ``@njit`` under ``name``; cached in this process by it.
 
     Without ``from_python`` it can be called by compiled code only, and Python calling it would
     crash: what Python needs to call a function is a good part of what it takes to compile it.
     """
-    flags = FLAGS if from_python else FLAGS | INLINED | {"pipeline_class": _InlinedCompiler}
+    flags = FLAGS if from_python else FLAGS | INLINED | {"pipeline_class": InlinedCompiler}
     with forks.compiling:
         if name not in _functions:
             clone = copy_function(function, name, bindings)
@@ -144,19 +90,15 @@ def bind_again(dispatcher, name, cells, bindings):
     with forks.compiling:
         if name not in _functions:
             clone = copy_function(dispatcher.py_func, name, bindings, cells)
-            signatures = None if dispatcher._can_compile else dispatcher.nopython_signatures
-            options = dispatcher.targetoptions
-            _functions[name] = jitted(clone, signatures, dispatcher.locals, options)
+            _functions[name] = jitted(clone, *recipe(dispatcher))
         return _functions[name]
 
 
-class _Unit(CFunc):
+class _Unit(Callback):
     """A C callback that binds its template's names only if it has to be compiled."""
 
     def __init__(self, template, name, make_bindings):
-        clone = copy_function(template, name, {})
-        words = (nb.int64,) * clone.__code__.co_argcount
-        super().__init__(clone, (words, nb.void), locals={}, options=FLAGS)
+        super().__init__(copy_function(template, name, {}), FLAGS)
         self.make_bindings = make_bindings
 
     def prepare(self):
@@ -173,7 +115,7 @@ class _Unit(CFunc):
         result = cache.load(self.__name__)
         if result is None:
             return False
-        self._adopt(result)
+        self.adopt(result)
         return True
 
     @global_compiler_lock
@@ -186,15 +128,9 @@ class _Unit(CFunc):
                 "from the cache on disk work with it, too."
             )
         cache.announce()
-        self._pyfunc.__globals__.update(self.make_bindings())
-        result = self._compile_uncached()
+        result = self.compiled(self.make_bindings())
         cache.save(self.__name__, result)
-        self._adopt(result)
-
-    def _adopt(self, result):
-        self._library = result.library
-        self._wrapper_name = result.fndesc.llvm_cfunc_wrapper_name
-        self._wrapper_address = self._library.get_pointer_to_function(self._wrapper_name)
+        self.adopt(result)
 
 
 @contextlib.contextmanager
@@ -285,17 +221,6 @@ def quotient(typingctx, size, divisor):
     return nb.int64(nb.int64, nb.int64), codegen
 
 
-def _emit_array(context, builder, array_type, data, size):
-    """A 1-D array of ``size`` elements at the pointer ``data``."""
-    element = context.get_data_type(array_type.dtype)
-    itemsize = context.get_constant(nb.intp, context.get_abi_sizeof(element))
-    array = context.make_array(array_type)(context, builder)
-    populate_array(
-        array, data=data, shape=[size], strides=[itemsize], itemsize=itemsize, meminfo=None
-    )
-    return array._getvalue()
-
-
 def _emit_pointer(context, builder, array_type, address):
     return builder.inttoptr(address, context.get_data_type(array_type.dtype).as_pointer())
 
@@ -307,7 +232,7 @@ def view(typingctx, address, size, dtype):
 
     def codegen(context, builder, signature, values):
         data = _emit_pointer(context, builder, array_type, values[0])
-        return _emit_array(context, builder, array_type, data, values[1])
+        return emit_array(context, builder, array_type, data, values[1])
 
     return array_type(nb.int64, nb.int64, dtype), codegen
 
@@ -320,7 +245,7 @@ def span(typingctx, address, first, last, dtype):
     def codegen(context, builder, signature, values):
         address, first, last, _ = values
         data = builder.gep(_emit_pointer(context, builder, array_type, address), [first])
-        return _emit_array(context, builder, array_type, data, builder.sub(last, first))
+        return emit_array(context, builder, array_type, data, builder.sub(last, first))
 
     return array_type(nb.int64, nb.int64, nb.int64, dtype), codegen
 
@@ -332,7 +257,7 @@ def part(typingctx, array, first, last):
     def codegen(context, builder, signature, values):
         whole, first, last = values
         data = context.make_array(array)(context, builder, whole).data
-        return _emit_array(
+        return emit_array(
             context, builder, array, builder.gep(data, [first]), builder.sub(last, first)
         )
 

@@ -2,7 +2,6 @@
 
 from llvmlite import ir
 from numba import types as nb
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 
@@ -38,8 +37,8 @@ def store(typingctx, address, index, stride, dtype, numbers):
         address, index, stride, _, numbers_value = values
         n = len(numbers.types)
         places = _places(context, builder, address, index, stride, dtype.dtype, n)
-        own = zip(cgutils.unpack_tuple(builder, numbers_value, n), numbers.types, strict=True)
-        for place, (value, kind) in zip(places, own, strict=True):
+        for i, (place, kind) in enumerate(zip(places, numbers.types, strict=True)):
+            value = builder.extract_value(numbers_value, i)
             builder.store(context.cast(builder, value, kind, dtype.dtype), place)
         return context.get_dummy_value()
 

@@ -9,11 +9,11 @@ number of lanes.
 from dataclasses import dataclass
 from functools import cache
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types as nb
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+
+from fastnn.kernels.numba_internals import assembly, target_data
 
 IR_TYPES = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
 NUMBA_TYPES = {"float32": nb.float32, "float64": nb.float64}
@@ -47,9 +47,8 @@ def vector_bytes():
         %y = fadd <16 x float> %x, %x
         ret <16 x float> %y
     }"""
-    machine = cpu_target.target_context.codegen()._tm
-    assembly = machine.emit_assembly(llvm.parse_assembly(probe))
-    return 64 if "zmm" in assembly else 32 if "ymm" in assembly else 16
+    instructions = assembly(probe)
+    return 64 if "zmm" in instructions else 32 if "ymm" in instructions else 16
 
 
 def tile_shape(precision):
@@ -72,7 +71,7 @@ class _TileBuilder:
         self.element = IR_TYPES[precision]
         self.vector = ir.VectorType(self.element, tile.lanes)
         self.mask_type = ir.VectorType(ir.IntType(1), tile.lanes)
-        self.alignment = self.element.get_abi_size(_target_data())
+        self.alignment = self.element.get_abi_size(target_data())
         (self.a, self.row_stride, self.k_stride, self.b, self.b_stride, self.k,
          self.c, self.c_stride, self.bias, self.init, self.n_rows, self.n_columns
          ) = arguments  # fmt: skip
@@ -223,11 +222,6 @@ class _TileBuilder:
                 self._store(value, self.c, offset, v)
 
 
-@cache
-def _target_data():
-    return cpu_target.target_context.codegen().target_data
-
-
 def _declare(module, name, returns, arguments):
     if name in module.globals:
         return module.globals[name]
@@ -298,7 +292,7 @@ def make_transpose(precision, lanes):
     @intrinsic
     def transpose(typingctx, x, offset, stride, y, y_offset, y_stride):
         def codegen(context, builder, signature, values):
-            alignment = element.get_abi_size(_target_data())
+            alignment = element.get_abi_size(target_data())
             places = []
             for array, start, step in ((0, 1, 2), (3, 4, 5)):
                 base = data_pointer(
@@ -366,7 +360,7 @@ def _lane_totals(builder, pointer, n, vector, of):
     zero, one = ir.Constant(WORD, 0), ir.Constant(WORD, 1)
     lanes = ir.Constant(WORD, vector.count)
     whole = builder.mul(builder.sdiv(n, lanes), lanes)
-    alignment = vector.element.get_abi_size(_target_data())
+    alignment = vector.element.get_abi_size(target_data())
     zeros = ir.Constant(vector, [0.0] * vector.count)
 
     def zero_of(value_type):
