@@ -221,8 +221,11 @@ def warn_ignored_parameters(model, has_validation=False):
 
 
 def _as_index(size):
-    """An integer, whatever its type; True is none, as it is none in the shape of an array."""
-    if isinstance(size, bool):
+    """An integer, whatever its type; True is none, as it is none in the shape of an array.
+
+    In older versions of NumPy its own True is an index, too, with a warning.
+    """
+    if isinstance(size, bool | np.bool_):
         raise TypeError("a bool is no size")
     return operator.index(size)
 
