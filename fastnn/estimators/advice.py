@@ -87,7 +87,7 @@ def warn_other_target_scale(y, y_val):
 
 @np.errstate(over="ignore")
 def _other_target(own, other):
-    """How a target's validation values are on another scale than its own, in words; or ""."""
+    """The difference in scale between a target's validation values and its own, in words, or ""."""
     mean, deviation, quartiles = _mean_and_spread(own)
     mean_val, deviation_val, quartiles_val = _mean_and_spread(other)
     if deviation == 0:
@@ -205,5 +205,5 @@ class _Moments:
 
     @property
     def spread(self):
-        """How far rows are from their mean, in units of the scale."""
+        """The distances of rows from their mean, in units of the scale."""
         return np.sqrt(self.variance.sum())

@@ -1,4 +1,4 @@
-"""What values parameters may have, and which of them a solver makes use of."""
+"""The values that parameters may have, and the solvers that make use of them."""
 
 import inspect
 import operator
@@ -36,7 +36,7 @@ class _NamesNow(StrOptions):
 
     @options.setter
     def options(self, value):
-        """What scikit-learn sets here once."""
+        """Take no notice of what scikit-learn sets here once."""
 
 
 CONSTRAINTS = {

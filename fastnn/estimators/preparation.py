@@ -285,7 +285,7 @@ class PreparationMixin:
     # ---- the method, and the state that it begins with -----------------------------
 
     def _method(self, network, data, rows, state):
-        """How the solver goes through the data."""
+        """The method by which the solver goes through the data."""
         if self.solver == "lbfgs":
             prints = bool(self.verbose) and self.verbose != "progress"
             return FullBatches(self.alpha, self.tol, self.max_fun, prints)

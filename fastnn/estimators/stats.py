@@ -43,7 +43,7 @@ def _record(folder, model, X, incremental):
         "layers": [int(n_units) for n_units in units],
         "iterations": 1 if is_epoch else int(model.n_iter_),
         "seconds": seconds,
-        # How far one call of partial_fit got is no reason to stop.
+        # One call of partial_fit ends without a reason.
         "stop_reason": None if incremental else getattr(model, "stop_reason_", None),
         "pid": os.getpid(),
     }

@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.kernels.losses import CLASSIFIER_LOSSES
 
-# How values in messages are written: without most of their items where there are many.
+# Values in messages are written without most of their items where there are many.
 _writer = Repr()
 _writer.maxdict = _writer.maxlist = 20
 _writer.maxstring = _writer.maxother = 100

@@ -92,7 +92,7 @@ class ValidationSet:
 
 
 class Evaluation:
-    """How the network of an epoch does on a validation set.
+    """Scores and losses of the networks of a fit's epochs on its validation set.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ PLACE = np.dtype(np.int32)
 
 
 def n_grid_points(size, sigma):
-    """How many points, sigma apart, noise is drawn on along an axis of that many pixels."""
+    """The number of points, sigma apart, for noise along an axis of so many pixels."""
     return int(np.ceil((size - 1) / sigma + 2 * REACH)) + 1
 
 
@@ -131,7 +131,7 @@ class Augmentation:
         self.settings = values
 
     def n_tasks(self, images):
-        """How many tasks to make of ``images`` (n, n_features): each has a scratch of its own."""
+        """The number of tasks to make of ``images`` (n, n_features): each has a scratch of its own."""
         n_pixels = self.grid[0].size
         task_bytes = self.scratch_size * self.dtype.itemsize + n_pixels * PLACE.itemsize
         return int(min(max(1, MOST_MEMORY * images.nbytes // task_bytes), MOST_TASKS))

@@ -42,7 +42,7 @@ MAGIC = b"fastnn unit\n"
 # Seconds to wait for a unit that another process compiles, before this one does so, too.
 PATIENCE = 60.0
 
-# What this process did: ``misses`` counts what it had to compile.
+# STATS counts what this process did; ``misses`` are units that it had to compile.
 STATS = {"hits": 0, "misses": 0, "saved": 0}
 
 
@@ -187,7 +187,7 @@ def _warn_of(directory, objection):
 
 
 def _path(directory, name, suffix):
-    # What a user's names make of a unit's name may be too long for a file, or not ASCII.
+    # With a user's names in it, a unit's name may be too long for a file, or not ASCII.
     stem = name if re.fullmatch(r"\w{1,150}", name, re.ASCII) else _hash(name.encode()).hex()
     return directory / (stem + suffix)
 

@@ -1,4 +1,4 @@
-"""What a user's function means, as a hash of all that it reaches.
+"""The meaning of a user's function, as a hash of all that it reaches.
 
 Units are known by their names, in a process and on disk, and what a user's name stands for may
 change. So the name of a unit that has users' functions in it carries a hash of them: of their code,
@@ -33,7 +33,7 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 # Fingerprints that are kept, with what they were taken of, by their functions.
 _fingerprints = {}
 MOST_FINGERPRINTS = 4096
-# What look_up finds where a name stands for nothing, so far.
+# UNDEFINED is found where a name stands for nothing, so far.
 UNDEFINED = object()
 
 
@@ -121,7 +121,7 @@ def known_name(value):
 
 
 def by_name(module, qualname):
-    """What an imported module has under a qualified name; None if there is nothing."""
+    """The value that an imported module has under a qualified name; None if there is none."""
     value = sys.modules.get(module)
     for name in qualname.split("."):
         value = getattr(value, name, None)
@@ -207,7 +207,7 @@ class _Description:
     """Values as nested tuples of what they mean; each function is described once."""
 
     def __init__(self):
-        # What the fingerprint is taken of, as `_Known` has it, and whether any of that can change
+        # The things that the fingerprint is taken of, as `_Known` has it, and whether any of that can change
         # while it is the same object.
         self.functions, self.references, self.is_mutable = [], [], False
         self._described = {}

@@ -159,7 +159,7 @@ def log_loss(z, delta, total, target, p):
 
 
 def smoothed_log_loss(z, delta, total, target, p):
-    # Of the target's weight, p is spread evenly over the classes.
+    # The part p of the target's weight is spread evenly over the classes.
     share = p / real(z.shape[0])
     mean = real(0.0)
     for j in range(z.shape[0]):

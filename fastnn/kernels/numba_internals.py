@@ -176,7 +176,7 @@ def processor():
 
 @cache
 def target_data():
-    """How the processor lays out data, as LLVM has it."""
+    """The layout of data on this processor, as LLVM has it."""
     return cpu_target.target_context.codegen().target_data
 
 

@@ -42,7 +42,7 @@ def may_be_shared(flops):
 
 
 class Pace:
-    """How many mini-batches of a plan fit a slice, and on how many threads.
+    """The pace of a plan: the mini-batches that fit a slice, and the threads that do them.
 
     Parameters
     ----------

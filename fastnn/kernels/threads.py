@@ -1,4 +1,4 @@
-"""How many threads a piece of work may have, and how compiled code is called."""
+"""The number of threads that a piece of work may have, and calls of compiled code."""
 
 import ctypes
 import math

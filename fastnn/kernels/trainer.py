@@ -233,7 +233,7 @@ class _Parameters:
         self.add_rest(trainer)
 
     def add_rest(self, trainer):
-        """What there is to do once the parameters have changed."""
+        """Add the units that follow once the parameters have changed."""
         if trainer.state.average is not None:
             trainer.plan.add(
                 catalog.average_unit(self.shared.precision),

@@ -1,4 +1,4 @@
-"""What one task of a step does: the templates of the units, which catalog.py compiles.
+"""The templates of the units, each of which does one task of a step; catalog.py compiles them.
 
 Every template is ``template(step, task, ...)``: the address of the step's int64 state, which of
 its tasks to do, and its own int64 arguments, ``*_at`` being addresses. plan.py gives arguments
@@ -30,7 +30,7 @@ N_SCALARS = 5
 
 
 class Scaling(NamedTuple):
-    """What makes the gradient of a mean with penalties out of that of a sum over a mini-batch."""
+    """Factors that make the gradient of a mean with penalties of that of a sum over a mini-batch."""
 
     scale: float
     alpha: float
@@ -40,7 +40,7 @@ class Scaling(NamedTuple):
 # Bounds for the largest weight of a mini-batch. Between them neither the products of deltas and
 # weights nor 1 over the sum of the weights overflow or vanish, in float32 either.
 LEAST_WEIGHT, MOST_WEIGHT = 2.0**-60, 2.0**60
-# What a sum starts from.
+# A sum starts from one of these.
 ZERO, ADD, BIAS = range(3)
 # Rows of a weight matrix whose squares are summed together; tasks own whole segments. It is a
 # multiple of every panel's columns.
@@ -329,7 +329,7 @@ def keep_of(c, scaling, decay):
 
 
 def decay_first(w, g, keep, scale):
-    # That part, and the gradient of the mean loss.
+    # The part of a parameter that is left, and the gradient of the mean loss.
     return keep * w, g * scale
 
 

@@ -15,7 +15,7 @@ from fastnn.training.progress import make_report
 
 @dataclass
 class Progress:
-    """How far a training has come. A later fit or partial_fit goes on from here.
+    """The progress of a training, from which a later fit or partial_fit goes on.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ class Watch:
         return best
 
     def no_improvement(self):
-        """That there was none, in words."""
+        """The message that no epoch was better."""
         return (
             f"{self.judged} did not improve more than tol={self.tol:f} for "
             f"{self.n_iter_no_change} consecutive {self.unit}s."
