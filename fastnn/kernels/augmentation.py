@@ -131,7 +131,7 @@ class Augmentation:
         self.settings = values
 
     def n_tasks(self, images):
-        """The number of tasks to make of ``images`` (n, n_features): each has a scratch of its own."""
+        """The tasks to make of ``images`` (n, n_features): each has a scratch of its own."""
         n_pixels = self.grid[0].size
         task_bytes = self.scratch_size * self.dtype.itemsize + n_pixels * PLACE.itemsize
         return int(min(max(1, MOST_MEMORY * images.nbytes // task_bytes), MOST_TASKS))

@@ -207,8 +207,8 @@ class _Description:
     """Values as nested tuples of what they mean; each function is described once."""
 
     def __init__(self):
-        # The things that the fingerprint is taken of, as `_Known` has it, and whether any of that can change
-        # while it is the same object.
+        # The fingerprint is taken of these, as `_Known` has it. The last says whether any of them
+        # can change while it is the same object.
         self.functions, self.references, self.is_mutable = [], [], False
         self._described = {}
         # The functions that are being described, each used by the one before it.

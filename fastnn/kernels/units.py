@@ -30,7 +30,7 @@ N_SCALARS = 5
 
 
 class Scaling(NamedTuple):
-    """Factors that make the gradient of a mean with penalties of that of a sum over a mini-batch."""
+    """Factors that make the gradient of a penalised mean of that of a sum over a mini-batch."""
 
     scale: float
     alpha: float
