@@ -10,7 +10,14 @@ from scipy import sparse
 
 from fastnn import backends
 from fastnn.kernels.activations import ACTIVATIONS
-from fastnn.kernels.losses import LOSSES
+from fastnn.kernels.losses import (
+    CLASS_INDICES,
+    LABELS,
+    LOSSES,
+    NOT_NEGATIVE,
+    NUMBERS,
+    POSITIVE,
+)
 from fastnn.kernels.optimizers import OPTIMIZERS
 from fastnn.network.data import Data
 from fastnn.network.layers import Network
@@ -20,7 +27,7 @@ from reference import ReferenceBackend, dropout_masks
 
 HIDDEN = ((9,), (40, 13), ())
 # Outputs by the targets' domain: fewer and more than a vector of any processor holds.
-OUTPUTS = {"class indices": (2, 4, 19), "{0, 1}": (1, 3), "real numbers": (1, 5, 33)}
+OUTPUTS = {CLASS_INDICES: (2, 4, 19), LABELS: (1, 3), NUMBERS: (1, 5, 33)}
 TOLERANCE = {"float32": 2e-4, "float64": 1e-10}
 # Where a rounding can turn the gradient of a row round.
 KINKED = ("absolute_error", "quantile", "binary_hinge", "multiclass_hinge")
@@ -51,11 +58,11 @@ def make_data(network, *, is_sparse=False, weighted=False, n=57, seed=0):
     if is_sparse:
         X = sparse.csr_array(X * (rng.random(X.shape) < 0.3))
     y = {
-        "class indices": lambda: rng.integers(0, shape[1], (n, 1)).astype(np.int32),
-        "{0, 1}": lambda: rng.integers(0, 2, shape).astype(np.uint8),
-        "real numbers": lambda: rng.standard_normal(shape),
-        "y >= 0": lambda: rng.poisson(2, shape).astype(float),
-        "y > 0": lambda: rng.gamma(2, size=shape),
+        CLASS_INDICES: lambda: rng.integers(0, shape[1], (n, 1)).astype(np.int32),
+        LABELS: lambda: rng.integers(0, 2, shape).astype(np.uint8),
+        NUMBERS: lambda: rng.standard_normal(shape),
+        NOT_NEGATIVE: lambda: rng.poisson(2, shape).astype(float),
+        POSITIVE: lambda: rng.gamma(2, size=shape),
     }[LOSSES[network.loss].domain]()
     return Data(X, y, rng.uniform(0, 2, n) if weighted else None)
 

@@ -186,19 +186,21 @@ def check_regression_target(y, loss, input_name="y"):
     real = y.dtype if y.dtype in (np.float32, np.float64) else np.float64
     y = np.ascontiguousarray(y, dtype=real)
     domain = LOSSES[loss].domain
-    if domain == "y >= 0" and y.min() < 0:
+    if domain.includes(y.min()):
+        return y
+    if domain.has_lowest:
+        # scikit-learn's poisson loss takes such targets in silence.
         notices.advise(
             f"{input_name} has negative values, the smallest is {y.min()}, and for these the loss "
             f"{loss!r} is NaN: an epoch with a NaN never counts as one without improvement. Use "
             "loss='squared_error' for a target of any sign."
         )
-    if domain == "y > 0" and y.min() <= 0:
-        raise ValueError(
-            f"Some value(s) of {input_name} are out of the valid range of the loss {loss!r}: "
-            f"it requires {domain}, and the smallest value is {y.min()}. "
-            "Use loss='squared_error' for a target of any sign."
-        )
-    return y
+        return y
+    raise ValueError(
+        f"Some value(s) of {input_name} are out of the valid range of the loss {loss!r}: "
+        f"it requires {domain}, and the smallest value is {y.min()}. "
+        "Use loss='squared_error' for a target of any sign."
+    )
 
 
 def _dense_target(y, loss, input_name):

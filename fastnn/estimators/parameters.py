@@ -20,7 +20,7 @@ from fastnn.training.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES, schedule_
 
 def regression_losses():
     """Names of the losses of regressors, registered ones included."""
-    return {name for name, loss in LOSSES.items() if loss.domain not in ("class indices", "{0, 1}")}
+    return {name for name, loss in LOSSES.items() if loss.domain.is_of_numbers}
 
 
 class _NamesNow(StrOptions):

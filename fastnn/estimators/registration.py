@@ -6,7 +6,7 @@ from numbers import Real
 
 from fastnn.kernels.activations import ACTIVATIONS, Activation
 from fastnn.kernels.fingerprint import fingerprint
-from fastnn.kernels.losses import LOSSES, Loss
+from fastnn.kernels.losses import LOSSES, NUMBERS, Loss
 from fastnn.notices import advise
 
 # The fingerprints of entries that came with estimators from other processes, by kind and name;
@@ -141,7 +141,7 @@ def _loss(name, value, gradient, out_activation):
         raise ValueError(
             f"out_activation must be one of {OUT_ACTIVATIONS}, got {out_activation!r}."
         )
-    return Loss(name, out_activation, value, gradient, "real numbers", is_users=True)
+    return Loss(name, out_activation, value, gradient, NUMBERS, is_users=True)
 
 
 def _check_name(name, registry):

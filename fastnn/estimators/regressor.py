@@ -9,7 +9,7 @@ from fastnn.estimators.checks import check_regression_target
 from fastnn.estimators.docs import fill_docstring
 from fastnn.estimators.parameters import REGRESSOR_CONSTRAINTS
 from fastnn.estimators.validation_set import Given
-from fastnn.kernels.losses import LOSSES
+from fastnn.kernels.losses import LOSSES, POSITIVE
 
 
 @fill_docstring(stratified="", metric="the R2 score")
@@ -302,5 +302,5 @@ default='squared_error'
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         loss = LOSSES.get(self.loss)
-        tags.target_tags.positive_only = loss is not None and loss.domain == "y > 0"
+        tags.target_tags.positive_only = loss is not None and loss.domain == POSITIVE
         return tags

@@ -15,7 +15,7 @@ entries, for two classes and for more, and is listed in ``CLASSIFIER_LOSSES``.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, log, log1p
+from math import exp, inf, log, log1p
 
 from fastnn.kernels.activations import hyperbolic_tangent, identity, logistic, relu
 
@@ -204,6 +204,43 @@ def multiclass_hinge(z, delta, total, target, p):
 
 
 @dataclass(frozen=True)
+class Domain:
+    """The targets that a loss is defined for.
+
+    Parameters
+    ----------
+    kind : {"class indices", "labels", "numbers"}
+        Labels are 0 or 1.
+    lowest : float
+        The least number.
+    has_lowest : bool
+        Whether that is one of the targets.
+    """
+
+    kind: str
+    lowest: float = -inf
+    has_lowest: bool = False
+
+    @property
+    def is_of_numbers(self):
+        """Whether a regressor may have the loss."""
+        return self.kind == "numbers"
+
+    def includes(self, number):
+        """Whether a target may be this number, and all above it."""
+        return number > self.lowest or (self.has_lowest and number == self.lowest)
+
+    def __str__(self):
+        if self.lowest == -inf:
+            return self.kind
+        return f"y {'>=' if self.has_lowest else '>'} {self.lowest:g}"
+
+
+CLASS_INDICES, LABELS, NUMBERS = Domain("class indices"), Domain("labels"), Domain("numbers")
+NOT_NEGATIVE, POSITIVE = Domain("numbers", 0.0, has_lowest=True), Domain("numbers", 0.0)
+
+
+@dataclass(frozen=True)
 class Loss:
     """A loss together with the output activation that belongs to it.
 
@@ -220,7 +257,7 @@ class Loss:
         exp(z).
     gradient : callable or None
         ``gradient(z, y, p)``, the derivative with respect to z. None for a coupled loss.
-    domain : str
+    domain : Domain
         The targets that the loss is defined for.
     parameter : str or None
         Name of the estimators' parameter that p is.
@@ -236,7 +273,7 @@ class Loss:
     out_activation: str
     value: Callable
     gradient: Callable | None
-    domain: str
+    domain: Domain
     parameter: str | None = None
     coupled: bool = False
     mean_over_outputs: bool = False
@@ -245,17 +282,17 @@ class Loss:
 
 def _regression(name, value, gradient, parameter=None):
     return Loss(
-        name, "identity", value, gradient, "real numbers", parameter,
+        name, "identity", value, gradient, NUMBERS, parameter,
         mean_over_outputs=True,
     )  # fmt: skip
 
 
 def _binary(name, value, gradient, parameter=None):
-    return Loss(name, "logistic", value, gradient, "{0, 1}", parameter)
+    return Loss(name, "logistic", value, gradient, LABELS, parameter)
 
 
 def _multiclass(name, value, parameter=None, out_activation="softmax"):
-    return Loss(name, out_activation, value, None, "class indices", parameter, coupled=True)
+    return Loss(name, out_activation, value, None, CLASS_INDICES, parameter, coupled=True)
 
 
 LOSSES = {
@@ -275,14 +312,14 @@ LOSSES = {
             "label_smoothing",
         ),
         Loss(
-            "binary_hinge", "identity", binary_hinge, binary_hinge_gradient, "{0, 1}"
+            "binary_hinge", "identity", binary_hinge, binary_hinge_gradient, LABELS
         ),
         _regression("squared_error", squared_error, squared_error_gradient),
         _regression("absolute_error", absolute_error, absolute_error_gradient),
         _regression("huber", huber, huber_gradient, "huber_delta"),
         _regression("quantile", quantile, quantile_gradient, "quantile"),
-        Loss("poisson", "exp", poisson, poisson_gradient, "y >= 0"),
-        Loss("gamma", "exp", gamma, gamma_gradient, "y > 0"),
+        Loss("poisson", "exp", poisson, poisson_gradient, NOT_NEGATIVE),
+        Loss("gamma", "exp", gamma, gamma_gradient, POSITIVE),
     )
 }  # fmt: skip
 
