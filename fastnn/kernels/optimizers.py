@@ -146,16 +146,11 @@ class Adam(NamedTuple):
 
 
 def adam_begin(rate, settings, scalars):
-    power_1 = scalars.power_1 * settings.beta_1
-    power_2 = scalars.power_2 * settings.beta_2
+    b1, b2 = settings.beta_1, settings.beta_2
+    power_1, power_2 = scalars.power_1 * b1, scalars.power_2 * b2
     corrected = rate * sqrt(1.0 - power_2) / (1.0 - power_1)
     return Powers(corrected, power_1, power_2), Adam(
-        -corrected,
-        settings.beta_1,
-        1.0 - settings.beta_1,
-        settings.beta_2,
-        1.0 - settings.beta_2,
-        settings.epsilon,
+        -corrected, b1, 1.0 - b1, b2, 1.0 - b2, settings.epsilon
     )
 
 
@@ -184,14 +179,14 @@ class AdamW(NamedTuple):
 
 
 def adamw_begin(rate, settings, scalars):
-    power_1 = scalars.power_1 * settings.beta_1
-    power_2 = scalars.power_2 * settings.beta_2
+    b1, b2 = settings.beta_1, settings.beta_2
+    power_1, power_2 = scalars.power_1 * b1, scalars.power_2 * b2
     return Powers(rate, power_1, power_2), AdamW(
         -rate / (1.0 - power_1),
-        settings.beta_1,
-        1.0 - settings.beta_1,
-        settings.beta_2,
-        1.0 - settings.beta_2,
+        b1,
+        1.0 - b1,
+        b2,
+        1.0 - b2,
         settings.epsilon,
         1.0 / sqrt(1.0 - power_2),
         1.0 - rate * settings.decay,
@@ -233,18 +228,18 @@ class Nadam(NamedTuple):
 
 
 def nadam_begin(rate, settings, scalars):
-    power_1 = scalars.power_1 * settings.beta_1
-    power_2 = scalars.power_2 * settings.beta_2
+    b1, b2 = settings.beta_1, settings.beta_2
+    power_1, power_2 = scalars.power_1 * b1, scalars.power_2 * b2
     momentum_power = scalars.momentum_power * NADAM_BASE
-    now = settings.beta_1 * (1.0 - 0.5 * momentum_power)
-    later = settings.beta_1 * (1.0 - 0.5 * momentum_power * NADAM_BASE)
+    now = b1 * (1.0 - 0.5 * momentum_power)
+    later = b1 * (1.0 - 0.5 * momentum_power * NADAM_BASE)
     product = scalars.momentum_product * now
     return NadamScalars(rate, power_1, power_2, momentum_power, product), Nadam(
         -rate * (1.0 - now) / (1.0 - product),
-        settings.beta_1,
-        1.0 - settings.beta_1,
-        settings.beta_2,
-        1.0 - settings.beta_2,
+        b1,
+        1.0 - b1,
+        b2,
+        1.0 - b2,
         settings.epsilon,
         -rate * later / (1.0 - product * later),
         1.0 / sqrt(1.0 - power_2),
@@ -376,14 +371,8 @@ class Average(NamedTuple):
 
 
 def lion_begin(rate, settings, scalars):
-    return Rate(rate), Lion(
-        -rate,
-        settings.beta_1,
-        1.0 - settings.beta_1,
-        settings.beta_2,
-        1.0 - settings.beta_2,
-        1.0 - rate * settings.decay,
-    )
+    b1, b2 = settings.beta_1, settings.beta_2
+    return Rate(rate), Lion(-rate, b1, 1.0 - b1, b2, 1.0 - b2, 1.0 - rate * settings.decay)
 
 
 def lion_update(w, g, slots, c):
@@ -423,14 +412,14 @@ class Muon(NamedTuple):
 
 
 def muon_begin(rate, settings, scalars):
-    power_1 = scalars.power_1 * settings.beta_1
-    power_2 = scalars.power_2 * settings.beta_2
+    b1, b2 = settings.beta_1, settings.beta_2
+    power_1, power_2 = scalars.power_1 * b1, scalars.power_2 * b2
     return Powers(rate, power_1, power_2), Muon(
         -rate / (1.0 - power_1),
-        settings.beta_1,
-        1.0 - settings.beta_1,
-        settings.beta_2,
-        1.0 - settings.beta_2,
+        b1,
+        1.0 - b1,
+        b2,
+        1.0 - b2,
         settings.epsilon,
         1.0 / sqrt(1.0 - power_2),
         1.0 - rate * settings.decay,
