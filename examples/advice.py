@@ -1,4 +1,4 @@
-"""What is advised on data that is not scaled and on parameters that do nothing, and why.
+"""Advice on data that is not scaled and on parameters that do nothing, and why.
 
 python examples/advice.py
 """

@@ -15,7 +15,8 @@ from fastnn.estimators.perceptron import Perceptron
 from fastnn.estimators.registration import register_activation, register_loss
 from fastnn.estimators.regressor import MLPRegressor
 from fastnn.plotting.curves import LossCurveDisplay
-from fastnn.plotting.network import NetworkDisplay, WeightsDisplay
+from fastnn.plotting.network import NetworkDisplay
+from fastnn.plotting.weights import WeightsDisplay
 from fastnn.tools.patching import patch_sklearn, unpatch_sklearn
 
 __all__ = [

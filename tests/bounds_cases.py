@@ -120,7 +120,7 @@ def any_case(rng):
 
 
 def fit_case(rng, everything=False):
-    """What a fit is to be, as plain data."""
+    """Draw the description of a fit, as plain data."""
     n = int(one_of(rng, MANY_ROWS if chance(rng, 0.25) else ROWS))
     width = 515 if chance(rng, 0.03) else width_of(rng)
     hidden = [width_of(rng) for _ in range(rng.integers(0, 4))]

@@ -41,7 +41,7 @@ def start(*units, code=UNITS, **variables):
 
 
 def lines(process):
-    """What it said on stderr, once it has ended well."""
+    """Wait for a process that has to end well; return the lines that it wrote to stderr."""
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
     return stderr.splitlines()

@@ -39,7 +39,7 @@ def needs_sklearn(version):
     return pytest.mark.skipif(not has_sklearn(version), reason=f"needs scikit-learn {version}")
 
 
-# Those that scikit-learn's estimators solve, too, and weighted samples where they take them.
+# scikit-learn's estimators solve these problems, too, and take weighted samples in newer versions.
 PEER_PROBLEMS = [
     pytest.param(problem, marks=needs_sklearn("1.7")) if problem == "poisson" else problem
     for problem in PROBLEMS
@@ -195,7 +195,7 @@ def share_all_work():
 
 
 def with_help(call):
-    """What the call returns when helpers take part; how soon they come is up to the system."""
+    """Repeat the call until helpers take part in it; how soon they come is up to the system."""
     from fastnn.kernels import helpers
 
     for _ in range(300):

@@ -34,7 +34,7 @@ FLOATS = (np.float32, np.float64, np.longdouble)
 
 @dataclass
 class Answer:
-    """What a call came to."""
+    """The outcome of a call."""
 
     method: str
     error: Exception | None = None
@@ -79,7 +79,7 @@ def answers(estimators, number, change=None):
 
 
 def answer(estimator, call, random_state):
-    """What one call comes to."""
+    """Make one call and return its outcome."""
     found = Answer(call.method)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -83,7 +83,7 @@ def batch_of(X, rows, dtype):
 
 @dataclass
 class Forward:
-    """What a pass forward has computed, for each layer: see `forward_pass`."""
+    """The results of `forward_pass` for each layer."""
 
     activations: list
     inputs: list

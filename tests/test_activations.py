@@ -36,7 +36,7 @@ def plain(function, x, *learned):
 
 
 def learned_of(activation):
-    """What it begins with, as further arguments."""
+    """The value that its parameter begins with, as further arguments."""
     return () if activation.learned is None else (activation.learned,)
 
 

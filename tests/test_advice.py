@@ -104,7 +104,7 @@ def test_huge_values_are_no_trouble():
 
 
 def test_a_validation_set_of_another_scale():
-    """What a Pipeline did not transform, for instance."""
+    """It may be one that a Pipeline did not transform, for instance."""
     X, y = load_wine(return_X_y=True)
     scaler = StandardScaler().fit(X)
     Z, Z_val = scaler.transform(X[::2]), scaler.transform(X[1::2])

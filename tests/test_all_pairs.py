@@ -131,7 +131,7 @@ def test_pairs(row, monkeypatch):
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(map(str, row)))
 def test_gradients(row):
-    """Of the first step, along some directions, against central differences: within 1e-7.
+    """The first step's gradient agrees with central differences along some directions, within 1e-7.
 
     Masks of dropout are those of the first step; batch normalisation is that of training.
     """

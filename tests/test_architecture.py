@@ -82,7 +82,7 @@ def test_registries_know_no_compiler(module):
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
 def test_numbas_internals_are_in_one_place(path):
-    """What Numba promises to keep may be imported anywhere in the kernels."""
+    """Only what Numba promises to keep may be imported anywhere else in the kernels."""
     if path.stem != "numba_internals":
         assert not {name for name in imports(path) if name.startswith(NUMBAS_INTERNALS)}
         if path.stem != "dispatchers":

@@ -75,7 +75,7 @@ def make_optimizer(rule, network, dtype):
 
 
 def everything(backend, network, data, rule, dtype, regularization=DECAY):
-    """What a backend computes: three epochs, predictions, raw ones of some rows, an objective."""
+    """A backend's results: three epochs, predictions, raw ones of some rows, an objective."""
     initial = network.initialize(np.random.RandomState(0), dtype)
     params = initial.copy()
     optimizer = make_optimizer(rule, network, dtype)

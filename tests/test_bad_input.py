@@ -451,7 +451,7 @@ def test_input_is_not_changed(problem):
 
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_beyond_the_precision_of_the_network(is_sparse):
-    """What does not fit the network's precision is no silent infinity."""
+    """A value that does not fit the network's precision is no silent infinity."""
     convert = sparse.csr_array if is_sparse else np.asarray
     dense, y = make_problem("regression")
     X, large = convert(dense), convert(with_value(dense, -1e300))

@@ -61,7 +61,7 @@ def zip_of_bytecode(directory, package):
 
 
 def run(code, path, cached):
-    """What code prints with the package that is at a path."""
+    """Run code with the package that is at a path; return what it prints."""
     process = subprocess.run(
         [sys.executable, "-c", code], cwd="/", capture_output=True, text=True, timeout=300,
         env={**os.environ, "PYTHONPATH": str(path), "FASTNN_CACHE": str(cached)},
@@ -144,7 +144,7 @@ class Loader:
 
 @pytest.fixture
 def loaded_by(monkeypatch):
-    """What makes a kernel module come from a loader; gives the hash of all."""
+    """A function that lets a kernel module come from a loader, and returns the hash of all."""
 
     def replace(loader):
         monkeypatch.setattr(sys.modules["fastnn.kernels.losses"].__spec__, "loader", loader)

@@ -26,7 +26,7 @@ WHERE = "import json; from fastnn.kernels import cache; print(json.dumps(str(cac
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """What makes this process use a cache at a path."""
+    """A function that lets this process use the cache at a path."""
 
     def use(path, *, named=True):
         monkeypatch.setattr(cache, "_base", lambda: cache._Base(path, is_for_others=named))
@@ -63,7 +63,7 @@ os.setuid({user})
 
 
 def run_units(*units, user=None, **variables):
-    """What a process of UNITS, another user's if there is one, says on stderr, in lines."""
+    """Run UNITS, as another user if one is given; return the lines that it writes to stderr."""
     code = UNITS if user is None else AS_USER.format(user=user) + UNITS
     return lines(start(*units, code=code, **variables))
 
@@ -246,7 +246,7 @@ def test_files_and_locks_are_not_written_through_links(tmp_path):
 
 
 def read_only_use(filled, user):
-    """What a user says who may only read: of units that are there, and of one that is not."""
+    """Run cached units, and one that is not, as a user who may only read; return their stderr."""
     cached = {"FASTNN_CACHE": str(filled), "HOME": "/nonexistent"}
     before = sorted(filled.rglob("*"))
     said = [run_units(*units, user=user, **cached) for units in (("one", "two"), ("one", "three"))]

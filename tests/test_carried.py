@@ -147,7 +147,7 @@ print(json.dumps(model.predict([[0.5] * 7]).tolist()))
 
 
 def elsewhere(model, tmp_path):
-    """What another process, which cannot import this module, makes of a pickle."""
+    """Unpickle in another process, which cannot import this module; return what it prints."""
     path = tmp_path / "model.pickle"
     path.write_bytes(pickle.dumps(model))
     return run_python(UNPICKLE, path, PYTHONPATH=str(Path(fastnn.__file__).parent.parent))
@@ -230,7 +230,7 @@ def test_a_function_that_means_nothing_any_more_stays_behind(monkeypatch):
 
 
 class Refused(Exception):
-    """What the unpickler below raises."""
+    """The unpickler below raises this."""
 
 
 class AllowListing(pickle.Unpickler):
@@ -287,7 +287,7 @@ def test_nothing_is_unpickled_inside(monkeypatch):
 
 
 def arrived(slope):
-    """What an estimator brings whose activation has this slope."""
+    """Pickle an activation of this slope, forget it, and return what the pickle brings."""
     function = eval(f"lambda x: {slope} * x")
     register_activation("moved", function, function)
     data = pickle.dumps(carried.packed("moved", None))

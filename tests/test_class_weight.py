@@ -91,7 +91,7 @@ def test_a_validation_set_has_the_weights_in_its_loss_only():
 
 
 def test_a_rare_class_is_found():
-    """What it is for: without weights the rare class is hardly ever predicted."""
+    """Class weights are for this: without them the rare class is hardly ever predicted."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((2000, 2))
     y = (X[:, 0] + rng.standard_normal(2000) > 2.5).astype(int)

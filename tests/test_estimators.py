@@ -1,4 +1,4 @@
-"""What the estimators promise beyond scikit-learn: see each section's heading."""
+"""The estimators' promises beyond scikit-learn's: see each section's heading."""
 
 import inspect
 import warnings

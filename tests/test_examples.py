@@ -9,7 +9,7 @@ import pytest
 from common import child_environment
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-# What follows the name on the command line, and words of what is printed.
+# RUNS has each example's arguments on the command line, and words that it prints.
 RUNS = {
     "drop_in.py": ([], ""),
     "regression.py": ([], ""),

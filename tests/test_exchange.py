@@ -48,7 +48,7 @@ def fitted(problem, **params):
 
 
 def assert_same_predictions(a, b, X, tolerance=1e-12):
-    # Of probabilities, not of their logarithms, which scikit-learn takes after rounding.
+    # Probabilities are compared, as scikit-learn takes their logarithms after rounding.
     if not hasattr(a, "classes_"):
         np.testing.assert_allclose(a.predict(X), b.predict(X), rtol=tolerance, atol=tolerance)
         return
@@ -85,7 +85,7 @@ def test_attributes_are_those_of_scikit_learns_own_fit(problem, params):
     ours, X, y = fitted(problem, **params)
     fitted_twin = scikit_learn_twin(ours).fit(X, y)
     theirs, native = vars(ours.to_sklearn()), vars(fitted_twin)
-    # What lbfgs notes for its own use, anew in each fit; and curves, which ours has of lbfgs, too.
+    # Two attributes are for lbfgs's own use, anew in each fit; and ours has curves of lbfgs, too.
     assert native.keys() - theirs.keys() <= {"_coef_indptr", "_intercept_indptr"}
     assert theirs.keys() <= native.keys() or ours.solver == "lbfgs"
     again = vars(type(ours).from_sklearn(fitted_twin))

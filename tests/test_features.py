@@ -1,4 +1,4 @@
-"""What scikit-learn's networks do not have, as a user sees it."""
+"""Features that scikit-learn's networks do not have, as a user sees them."""
 
 import copy
 import pickle
@@ -107,7 +107,7 @@ def test_batch_of_one():
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_going_on_with_other_parameters(method):
-    """What is new begins anew, what was learned stays, and what goes is folded in."""
+    """New parameters begin anew, learned ones stay, and normalisation that goes is folded in."""
     X, y = make_problem("regression")
     model = MLPRegressor(**SMALL, warm_start=True).fit(X, y)
 

@@ -1,4 +1,4 @@
-"""What a registered function means: all that it reaches, as it is when a fit begins."""
+"""A registered function means all that it reaches, as that is when a fit begins."""
 
 import ctypes
 import dataclasses

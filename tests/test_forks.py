@@ -52,7 +52,7 @@ def in_thread(work):
 
 
 def run(code, *arguments, **variables):
-    """What a program that begins with BEGIN prints last."""
+    """Run a program that begins with BEGIN; return what it prints last."""
     return run_python(BEGIN + code, *arguments, timeout=400, **variables)
 
 

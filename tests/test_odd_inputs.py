@@ -181,14 +181,14 @@ KNOWN = [
 KNOWN = [known for known in KNOWN if has_sklearn(known.since) and not has_sklearn(known.until)]
 
 
-# Those of making the cases; those of answering them are compared.
+# Warnings from making the cases are ignored; those from answering them are compared.
 ignore_warnings = pytest.mark.filterwarnings(
     "ignore::RuntimeWarning", "ignore::PendingDeprecationWarning"
 )
 
 
 def unknown_differences(numbers):
-    """What to say of the differences that are not known, and the known that were found."""
+    """Texts about the differences that are not known, and the known ones that were found."""
     told, used = [], []
     for number in numbers:
         case = make_case(number)
@@ -322,7 +322,7 @@ AS_TEXT = {
 @pytest.mark.parametrize("form", AS_TEXT.values(), ids=AS_TEXT.keys())
 @pytest.mark.parametrize("problem", ["multiclass", "regression"])
 def test_text_and_dates_are_trained_on_and_not_predicted(problem, form):
-    """What NumPy converts, a fit takes and a prediction refuses."""
+    """A fit takes text that NumPy converts, and a prediction refuses it."""
     X, y = make_problem(problem)
     ours = estimator_for(problem, **SMALL)
     theirs = scikit_learn_twin(ours)

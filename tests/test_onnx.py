@@ -19,7 +19,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 
 def through_onnx(model, X):
-    """What ONNX's runtime computes of X, in float32: all outputs of the converted model."""
+    """All outputs of the converted model for X, computed by ONNX's runtime in float32."""
     X = X.astype(np.float32)
     options = {"zipmap": False} if hasattr(model, "predict_proba") else None
     converted = skl2onnx.to_onnx(model, X[:1], options=options)
@@ -73,7 +73,7 @@ def test_many_labels(digits, n_labels):
     y = np.column_stack([y % 2, y > 4, y % 3 == 0])[:, :n_labels].astype(int)
     ours = fastnn.MLPClassifier(max_iter=10, random_state=0).fit(X / 16, y)
     labels, probabilities = through_onnx(ours.to_sklearn(), X / 16)
-    # Of two labels skl2onnx 1.20 takes it for two classes, and gives 1 - probabilities first.
+    # skl2onnx 1.20 takes two labels for two classes, and puts 1 - probabilities first.
     probabilities = probabilities[:, -n_labels:]
     np.testing.assert_allclose(probabilities, ours.predict_proba(X / 16), rtol=0, atol=1e-5)
     assert (labels == ours.predict(X / 16)).mean() > 0.99

@@ -113,7 +113,7 @@ def test_lazy_modules_stay_unloaded(tmp_path, monkeypatch):
 
 
 def test_scikit_learns_models_stay_scikit_learns():
-    """Those that exist, those in pickles from before, and those pickled meanwhile."""
+    """Models that exist, come from pickles of before, or are pickled meanwhile keep their class."""
     model = defining.MLPClassifier(max_iter=2).fit(X, y)
     pickled = pickle.dumps(model)
     with fastnn.patch_sklearn():
@@ -198,7 +198,7 @@ def test_isinstance_of_subclasses():
             assert isinstance(ours, here()) and isinstance(ours, private_base)
             assert isinstance(ours, THEIRS["MLPClassifier"]) and not isinstance(ours, Theirs)
             assert not isinstance(ours, THEIRS["MLPRegressor"])
-            # Those from before, and from pickles.
+            # Objects from before, and from pickles, are instances, too.
             assert isinstance(Theirs(), here()) and not issubclass(Theirs, Ours)
             assert not isinstance(3, here()) and not issubclass(int, private_base)
             with pytest.raises(TypeError, match="must be a class"):
@@ -211,7 +211,7 @@ def test_isinstance_of_subclasses():
 
 
 def test_exchange_while_replaced():
-    """What tells the two apart goes on to do so."""
+    """Conversion still tells the two libraries' estimators apart."""
     theirs = defining.MLPClassifier(max_iter=2).fit(X, y)
     with fastnn.patch_sklearn():
         ours = here().from_sklearn(theirs)
@@ -460,7 +460,7 @@ def test_stats_without_a_fit(tmp_path):
 
 
 def test_records(tmp_path, monkeypatch):
-    """What is recorded says what the fit was; a folder that is gone harms no fit."""
+    """A record describes the fit; a folder that is gone harms no fit."""
     fit = fastnn.MLPRegressor(hidden_layer_sizes=3, max_iter=5, solver="lbfgs").fit
     monkeypatch.delenv(stats.VARIABLE, raising=False)
     fit(X, y)

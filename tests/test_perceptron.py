@@ -204,7 +204,7 @@ def test_against_the_definition(n_classes, n_features, is_sparse, fit_intercept)
 
 
 def test_classes_that_are_learned_early_stay_as_they_are():
-    """Of iris, one class can be told from the rest, and that is learned first."""
+    """One class of iris can be told from the rest, and that is learned first."""
     X, y = load_iris(return_X_y=True)
     model = Perceptron(max_iter=40, random_state=0).fit(X, y)
     random_state = np.random.RandomState(0)

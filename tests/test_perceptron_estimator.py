@@ -192,7 +192,7 @@ def test_failure_of_a_first_fit_leaves_nothing(how, monkeypatch):
 
 
 def test_interrupted_fit_keeps_the_steps_that_were_made(monkeypatch):
-    """Those of the epoch that is interrupted, too; it does not count as an epoch."""
+    """The steps of the interrupted epoch stay, too, but it does not count as an epoch."""
     expected = Perceptron(max_iter=4).fit(X3, Y3)
     monkeypatch.setattr(kernel, "Learner", failing_learner(KeyboardInterrupt(), 4))
     model = Perceptron(max_iter=50)

@@ -214,7 +214,7 @@ def test_best_epoch_of_scikit_learn():
 
 
 def test_best_epoch_without_a_validation_loss():
-    """Of training that went on from scikit-learn's, it is marked on the training loss."""
+    """It is marked on the training loss where training went on from scikit-learn's."""
     curves = {"loss_curve": [3, 2, 1], "validation_loss_curve": [np.nan, 4, 5]}
     display = LossCurveDisplay(**curves, best_epoch=1).plot()
     assert [list(xy) for xy in display.best_marks_[0].get_data()] == [[1], [3]]
@@ -384,7 +384,7 @@ def test_large_layers_are_elided(on_images):
 
 
 def test_batch_normalization_is_folded_in():
-    """What is drawn predicts by itself, and so do weights that were put in place."""
+    """The weights that are drawn predict by themselves, and so do those that were put in place."""
     X, y = make_problem("regression")
     regr = MLPRegressor(hidden_layer_sizes=6, batch_norm=True, max_iter=5, random_state=0).fit(X, y)
     for _ in range(2):

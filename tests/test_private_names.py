@@ -336,7 +336,7 @@ def test_an_optimizer_that_is_kept_steers_training_on(solver):
 
 
 def test_an_optimizer_from_elsewhere():
-    """Of another estimator of ours, a copy of one, or scikit-learn's."""
+    """partial_fit goes on with another estimator's optimizer, a copy of one, or scikit-learn's."""
     ours, theirs, X, y = pair("multiclass")
     begun = [fastnn.MLPClassifier(**SMALL).fit(X, y) for _ in range(3)]
     begun[0]._optimizer = ours._optimizer

@@ -48,7 +48,7 @@ def test_scores_that_rounding_decides():
         else:
             (our_name, our_numbers), (name, numbers) = (t.split(": ") for t in (our, their))
             assert our_name == name
-            # Of a test set of 40 samples.
+            # The test set has 40 samples, of which two may be told apart otherwise.
             difference = np.subtract(
                 [*map(float, our_numbers.split())], [*map(float, numbers.split())]
             )

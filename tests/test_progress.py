@@ -1,4 +1,4 @@
-"""What a fit shows by ``verbose``: on a terminal, in a log, from threads, after an exception."""
+"""The output of ``verbose``: on a terminal, in a log, from threads, after an exception."""
 
 import contextlib
 import io
@@ -202,7 +202,7 @@ def run(n=4, error=None, max_epochs=8, **more):
 
 
 def on_terminal(code, columns=100, **variables):
-    """What a process shows on a terminal that runs REPORT and ``code``, and its stderr (a pipe)."""
+    """Run REPORT and ``code`` on a terminal; return what it shows, and stderr, which is a pipe."""
     pty = pytest.importorskip("pty")
     import fcntl
     import struct
@@ -374,9 +374,9 @@ def test_no_fit_is_lost_for_an_output(monkeypatch, make, verbose):
 @pytest.mark.parametrize(
     "break_it, mend_it",
     [
-        # What writes to it fails, as on a terminal that was closed.
+        # Writing fails, as it does on a terminal that was closed.
         ("os.dup2(os.open(os.devnull, os.O_RDONLY), 1)", "os.dup2(before, 1)"),
-        # What rich does where stdout was a pipe.
+        # rich does this where stdout was a pipe.
         ("console.print = leave", "del console.print"),
     ],
     ids=["closed", "pipe"],

@@ -36,7 +36,7 @@ def fit_with_help():
     return with_help(fit)
 
 def in_child(call):
-    # What the call returns in a forked child, and the child's status.
+    # Make the call in a forked child; return its result and the child's status.
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -65,7 +65,7 @@ def in_background(call, n_times=1):
 
 @cache
 def digest_alone():
-    """What `fit` of the programs here comes to, on one thread."""
+    """The digest that `fit` of the programs here returns on one thread."""
     return run_python(SETUP + "print(json.dumps(fit(n_jobs=1)))")
 
 

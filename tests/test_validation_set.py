@@ -268,7 +268,7 @@ def test_partial_fit_without_a_validation_set():
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 def test_warm_start_has_the_best_weights_and_goes_on_from_the_last(solver, early_stopping):
-    """Of two such models one has no validation set: where it is, the other trains on from."""
+    """The model goes on as one without a validation set does, whose weights are the last."""
     X, X_val, y, y_val = split("multiclass")
     held_out = {"X_val": X_val, "y_val": y_val}
     settings = SMALL | dict(

@@ -26,7 +26,7 @@ def test_softmax_and_cross_entropy():
 
 
 def test_quadratic_error():
-    """Of outputs (1, 0) for targets (0.8, 0.5), summed over the outputs: 0.145."""
+    """Outputs (1, 0) for targets (0.8, 0.5) have the error 0.145, summed over the outputs."""
     model = MLPRegressor(hidden_layer_sizes=(), solver="sgd", alpha=0, learning_rate_init=1e-9)
     X, y = [[0.0]], [[0.8, 0.5]]
     model = with_weights(model, X, y, [np.zeros((1, 2))], [[1.0, 0.0]])

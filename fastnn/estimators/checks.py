@@ -257,3 +257,19 @@ def check_sample_weight(
     if not sample_weight.any():
         raise ValueError(NO_WEIGHT)
     return sample_weight
+
+
+def shaped_weights(weights, shape, name):
+    """Weights as the kernels read them: aligned, C-ordered float64, of that shape.
+
+    The weights of a single perceptron may lack its axis.
+    """
+    weights = np.require(weights, np.float64, ["C", "A"])
+    if shape[0] == 1 and weights.shape == shape[1:]:
+        weights = weights.reshape(shape)
+    if weights.shape != shape:
+        raise ValueError(
+            f"Provided {name} does not match dataset: expected an array of shape {shape}, "
+            f"got {weights.shape}."
+        )
+    return weights

@@ -16,7 +16,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import forks, notices, streams
 from fastnn.estimators import stats
-from fastnn.estimators.checks import check_prediction_data, check_sample_weight, kernel_ready
+from fastnn.estimators.checks import (
+    check_prediction_data,
+    check_sample_weight,
+    kernel_ready,
+    shaped_weights,
+)
 from fastnn.estimators.concurrency import AtOnceMixin
 
 # Where scikit-learn's Perceptron warns.
@@ -466,8 +471,8 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
         """``coef_`` and ``intercept_`` as the kernels read them. The user may have set them."""
         shape = (self._n_outputs, self.n_features_in_)
         return (
-            _shaped(self.coef_, shape, "coef_"),
-            _shaped(self.intercept_, shape[:1], "intercept_"),
+            shaped_weights(self.coef_, shape, "coef_"),
+            shaped_weights(self.intercept_, shape[:1], "intercept_"),
         )
 
     def __sklearn_tags__(self):
@@ -480,24 +485,8 @@ def _initial(given, name, shape, fitted):
     """Weights to begin with: those given, or else those of the last fit, or else zero."""
     if given is not None:
         checks = {"ensure_2d": False, "dtype": np.float64, "input_name": f"{name}_init"}
-        return _shaped(check_array(np.atleast_1d(given), **checks), shape, f"{name}_init")
-    return np.zeros(shape) if fitted is None else _shaped(fitted, shape, f"{name}_")
-
-
-def _shaped(weights, shape, name):
-    """Weights as the kernels read them: aligned, C-ordered float64, of that shape.
-
-    Those of a single perceptron may lack its axis.
-    """
-    weights = np.require(weights, np.float64, ["C", "A"])
-    if shape[0] == 1 and weights.shape == shape[1:]:
-        weights = weights.reshape(shape)
-    if weights.shape != shape:
-        raise ValueError(
-            f"Provided {name} does not match dataset: expected an array of shape {shape}, "
-            f"got {weights.shape}."
-        )
-    return weights
+        return shaped_weights(check_array(np.atleast_1d(given), **checks), shape, f"{name}_init")
+    return np.zeros(shape) if fitted is None else shaped_weights(fitted, shape, f"{name}_")
 
 
 def _kernel():

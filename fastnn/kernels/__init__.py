@@ -1,7 +1,7 @@
 """The compiled core. A tour, in the order of the imports (each may use those before it):
 
-- ``activations``, ``losses``, ``optimizers``: the mathematics, plain scalar functions and the
-  registries. To add one, add an entry; these modules never import Numba.
+- ``activations``, ``losses``, ``optimizer_rule``, ``optimizers``: the mathematics, plain scalar
+  functions and the registries. To add one, add an entry; these modules never import Numba.
 - ``dispatchers``, ``numba_internals``: all that the kernels use of Numba and that it does not
   promise to keep, and the range of versions that have it.
 - ``cache``: where compiled code is kept on disk, and the lock around compilation.
@@ -42,10 +42,10 @@ the C library's ``exp``, is not called; a unit writes only what its task owns; n
 
 # The modules, in that order. The cache on disk knows the kernels by the code of all of these.
 MODULES = (
-    "activations", "losses", "optimizers", "dispatchers", "numba_internals", "cache", "jit",
-    "named", "simd", "floats", "atomics", "random", "elementary", "matmul", "units", "products",
-    "output_units", "dropout", "image_units", "norm_units", "muon_units", "fingerprint", "catalog",
-    "threads", "helpers", "plan", "pace", "normalization", "augmentation", "muon", "masks",
-    "buffers", "inputs", "packing", "passes", "prediction", "evaluation", "inspection", "trainer",
-    "cpu", "perceptron",
+    "activations", "losses", "optimizer_rule", "optimizers", "dispatchers", "numba_internals",
+    "cache", "jit", "named", "simd", "floats", "atomics", "random", "elementary", "matmul",
+    "units", "products", "output_units", "dropout", "image_units", "norm_units", "muon_units",
+    "fingerprint", "catalog", "threads", "helpers", "plan", "pace", "normalization",
+    "augmentation", "muon", "masks", "buffers", "inputs", "packing", "passes", "prediction",
+    "evaluation", "inspection", "trainer", "cpu", "perceptron",
 )  # fmt: skip

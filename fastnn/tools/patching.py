@@ -143,7 +143,7 @@ def unpatch_sklearn():
 
     See Also
     --------
-    patch_sklearn : What this undoes.
+    patch_sklearn : The function whose effect this undoes.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a regressor with early stopping makes of single features and of two together."""
+"""A regressor with early stopping shows how it depends on single features and on two together."""
 
 import numpy as np
 from sklearn.datasets import make_friedman1
