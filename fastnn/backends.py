@@ -101,6 +101,6 @@ def get_backend(device="cpu", n_jobs=None):
         raise ValueError(f"device must be one of {DEVICES}, got {device!r}.")
     # Imported when it is asked for: Numba takes a while. So do its threads, at the first start.
     with forks.importing:
-        from fastnn.kernels.cpu import CpuBackend
+        from fastnn.kernels.cpu.backend import CpuBackend
 
         return CpuBackend(n_jobs)

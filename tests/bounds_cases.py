@@ -15,7 +15,8 @@ import numpy as np
 from scipy import sparse
 
 import fastnn
-from fastnn.kernels import jit, matmul, pace, packing, passes, simd
+from fastnn.kernels import passes
+from fastnn.kernels.cpu import jit, matmul, pace, packing, simd
 from fastnn.kernels.units import ADD, BIAS, ZERO
 from guard_pages import PAGE, allocate, guard_pages
 

@@ -11,7 +11,7 @@ import json, warnings
 warnings.simplefilter("ignore")
 from sklearn.datasets import load_digits
 import fastnn
-from fastnn.kernels import cache, jit
+from fastnn.kernels.cpu import cache, jit
 X, y = load_digits(return_X_y=True)
 model = fastnn.MLPClassifier(max_iter=2, random_state=0).fit(X, y)
 model.predict(X)
@@ -23,7 +23,7 @@ print(json.dumps({"stats": cache.STATS, "seconds": sum(jit.SECONDS.values()),
 # Compiles or loads the units that are named; says on stderr when a compilation takes its bindings.
 UNITS = """
 import sys
-from fastnn.kernels import jit
+from fastnn.kernels.cpu import jit
 def bindings():
     print("compiles", file=sys.stderr)
     return {}

@@ -187,7 +187,7 @@ def run_python(code, *arguments, timeout=300, **variables):
 
 def share_all_work():
     """In a process of its own: have ``n_jobs`` threads, no fewer, share all work, however small."""
-    from fastnn.kernels import pace, threads
+    from fastnn.kernels.cpu import pace, threads
 
     threads.resolve_n_jobs = lambda n_jobs: n_jobs
     pace.TOO_SMALL = pace.LARGE = 0
@@ -196,7 +196,7 @@ def share_all_work():
 
 def with_help(call):
     """Repeat the call until helpers take part in it; how soon they come is up to the system."""
-    from fastnn.kernels import helpers
+    from fastnn.kernels.cpu import helpers
 
     for _ in range(300):
         before = helpers.pool().board[0, helpers.HELPED]

@@ -14,7 +14,8 @@ from unittest.mock import patch
 import numpy as np
 from scipy import sparse
 
-from fastnn.kernels import cpu, perceptron, plan
+from fastnn.kernels import perceptron, plan
+from fastnn.kernels.cpu import backend
 from fastnn.network.data import Data
 
 PAGE = mmap.PAGESIZE
@@ -146,7 +147,7 @@ def _guarded_backend(at_end):
             None if weights is None else guarded(weights, at_end=at_end),
         )
 
-    class GuardedBackend(cpu.CpuBackend):
+    class GuardedBackend(backend.CpuBackend):
         def trainer(self, network, data, state, **settings):
             # The parameters are trained in place, so they have to be guarded already.
             places = [(state.optimizer, ("slots", "settings", "scalars", "step_rate"))]
@@ -209,7 +210,7 @@ def guard_pages(*, at_end):
         numpy = _GuardedNumpy(at_end)
         for module in _modules():
             stack.enter_context(patch.object(module, "np", numpy))
-        stack.enter_context(patch.object(cpu, "CpuBackend", _guarded_backend(at_end)))
+        stack.enter_context(patch.object(backend, "CpuBackend", _guarded_backend(at_end)))
         stack.enter_context(patch.object(plan.Plan, "_word", word))
         stack.enter_context(patch.object(perceptron.Perceptrons, "_point", point))
         yield

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastnn.kernels import activations, catalog, jit
+from fastnn.kernels import activations, catalog
 from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.cpu import jit
 
 RECORDED = json.loads((Path(__file__).parent / "recordings" / "activations.json").read_text())
 X = np.array(RECORDED["x"])

@@ -10,8 +10,8 @@ from scipy import sparse
 
 from fastnn import MLPClassifier, MLPRegressor, backends
 from fastnn.estimators.parameters import regression_losses
-from fastnn.kernels import pace
 from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.cpu import pace
 from fastnn.kernels.losses import CLASSIFIER_LOSSES
 from fastnn.kernels.optimizers import SOLVERS
 from fastnn.network.data import Data

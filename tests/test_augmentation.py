@@ -16,7 +16,8 @@ from sklearn.utils._param_validation import InvalidParameterError
 from common import assert_same_model, run_python
 from fastnn import ImageAugmenter, MLPClassifier, MLPRegressor, backends
 from fastnn.exceptions import AdviceWarning
-from fastnn.kernels import augmentation, pace
+from fastnn.kernels import augmentation
+from fastnn.kernels.cpu import pace
 from fastnn.network.data import Data
 from fastnn.network.layers import Network
 from fastnn.network.regularization import Regularization
@@ -294,7 +295,7 @@ TRAIN = """
 import hashlib, json, sys
 import numpy as np
 from common import share_all_work, with_help
-from fastnn.kernels import simd
+from fastnn.kernels.cpu import simd
 from test_augmentation import EVERYTHING, ImageAugmenter, images, train
 n_jobs = json.loads(sys.argv[1])
 if n_jobs > 1:

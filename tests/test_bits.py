@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 import fastnn
 from common import share_all_work, with_help
-from fastnn.kernels import simd
+from fastnn.kernels.cpu import simd
 
 n_jobs, force_parallel = json.loads(sys.argv[1])
 if force_parallel:

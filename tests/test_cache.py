@@ -13,7 +13,7 @@ import pytest
 
 from cache_programs import FIT, UNITS, lines, start
 from common import child_environment, run_python
-from fastnn.kernels import cache, jit
+from fastnn.kernels.cpu import cache, jit
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +256,7 @@ import json, warnings
 warnings.simplefilter("ignore")
 import numpy as np
 import fastnn
-from fastnn.kernels import cache
+from fastnn.kernels.cpu import cache
 TABLE = np.linspace(0, 1, 200_000)  # 1.6 MB
 def from_table(x):
     return x * TABLE[199_999]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import fastnn
-from fastnn.kernels import cache
+from fastnn.kernels.cpu import cache
 
 PACKAGE = Path(fastnn.__file__).parent
 # A fit of each solver's kind; prints where the package was and what the cache did, as JSON.
@@ -21,7 +21,7 @@ import json, warnings
 warnings.simplefilter("ignore")
 import numpy as np
 import fastnn
-from fastnn.kernels import cache, jit
+from fastnn.kernels.cpu import cache, jit
 X = np.linspace(-1, 1, 40).reshape(20, 2)
 model = fastnn.MLPRegressor(hidden_layer_sizes=3, activation="identity", max_iter=2, random_state=0)
 loss = model.fit(X, X[:, 0]).loss_
@@ -101,7 +101,7 @@ def test_packed_program_has_a_cache(tmp_path, pack):
 def test_change_of_any_kernel_changes_the_directory(tmp_path):
     package = sources(tmp_path)
     directories = [fit(tmp_path, tmp_path / "cache")["directory"]]
-    for name in ("activations", "cpu", "perceptron"):
+    for name in ("activations", "cpu/matmul", "perceptron"):
         with open(package / "kernels" / f"{name}.py", "a") as file:
             file.write("# changed\n")
         directories.append(fit(tmp_path, tmp_path / "cache")["directory"])
@@ -110,7 +110,7 @@ def test_change_of_any_kernel_changes_the_directory(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "change", ["shutil.rmtree(kernels)", "open(kernels / 'cpu.py', 'a').write('#')"]
+    "change", ["shutil.rmtree(kernels)", "open(kernels / 'cpu' / 'backend.py', 'a').write('#')"]
 )
 def test_what_becomes_of_the_files_later_does_not_matter(tmp_path, change):
     """They may be upgraded under a process that has imported the kernels."""
@@ -118,8 +118,8 @@ def test_what_becomes_of_the_files_later_does_not_matter(tmp_path, change):
     code = """
 import shutil
 from pathlib import Path
-from fastnn.kernels import cache
-kernels = Path(cache.__file__).parent
+from fastnn.kernels.cpu import cache
+kernels = Path(cache.__file__).parents[1]
 {}
 print(cache.cache_dir())
 """

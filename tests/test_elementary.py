@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from fastnn.kernels import elementary, jit
+from fastnn.kernels import elementary
+from fastnn.kernels.cpu import jit
 
 PRECISIONS = ("float32", "float64")
 # Units in the last place. tanh divides two rounded values.

@@ -63,7 +63,7 @@ def test_fork_while_another_thread_prepares_units(tmp_path, load):
 if sys.argv[1] == "True":
     pid = fork(fit)
     wait_for(pid)
-from fastnn.kernels import jit
+from fastnn.kernels.cpu import jit
 begun, told = threading.Event(), []
 def observer(name):
     told.append(os.getpid())
@@ -143,7 +143,7 @@ def test_fork_while_a_users_function_is_compiled(tmp_path, patience, seconds):
 def test_fork_that_waits_in_vain_for_a_unit(tmp_path):
     code = """
 from fastnn import forks
-from fastnn.kernels import jit
+from fastnn.kernels.cpu import jit
 fit(activation="tanh")
 forks.PATIENCE = 0.1
 begun = threading.Event()
@@ -166,7 +166,7 @@ def test_fork_waits_for_the_end_of_a_compilation_that_holds_a_units_lock(tmp_pat
     """Without an end to its patience: the other thread can give the lock back meanwhile."""
     code = """
 from fastnn import forks
-from fastnn.kernels import jit
+from fastnn.kernels.cpu import jit
 fit()
 forks.PATIENCE = 1e6
 begun = threading.Event()
@@ -186,7 +186,7 @@ print(json.dumps("done"))
 def test_fork_by_the_thread_that_compiles(tmp_path):
     """From an observer, and from where a unit's names are bound, which holds all locks."""
     code = """
-from fastnn.kernels import jit
+from fastnn.kernels.cpu import jit
 children, told = [], []
 def observer(name):
     told.append(name)
@@ -218,7 +218,7 @@ print(json.dumps(len(children)))
 # Ends while it holds the lock of the unit "one", which a child has inherited that lives on.
 LEAVE_A_CHILD = """
 import os, subprocess, sys
-from fastnn.kernels import jit
+from fastnn.kernels.cpu import jit
 def bindings():
     if sys.argv[1] == "fork":
         pid = os.fork()
@@ -254,7 +254,7 @@ def test_child_that_lives_on_holds_no_other_process_up(tmp_path, how):
 def test_lock_of_a_process_that_stands_still_is_not_waited_for_without_end(tmp_path):
     code = """
 import sys, time
-from fastnn.kernels import jit
+from fastnn.kernels.cpu import jit
 def bindings():
     print("holds it", flush=True)
     time.sleep(1000)

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from common import as_array, estimator_for, make_problem
 from fastnn import MLPClassifier, MLPRegressor, backends, register_activation, register_loss
-from fastnn.kernels import jit
 from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.cpu import jit
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
 from fastnn.network.layers import Network
 from reference import HIDDEN_GRADIENTS, forward_pass, hidden_activation

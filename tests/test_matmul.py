@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastnn.kernels import jit, matmul, simd
+from fastnn.kernels.cpu import jit, matmul, simd
 from fastnn.kernels.units import ADD, BIAS, ZERO
 
 PRECISIONS = ("float32", "float64")

@@ -385,7 +385,7 @@ import hashlib, json, warnings
 warnings.simplefilter("ignore")
 import numpy as np
 from scipy import sparse
-from fastnn.kernels import simd
+from fastnn.kernels.cpu import simd
 from fastnn import Perceptron
 rng = np.random.default_rng(0)
 digest = hashlib.sha256()

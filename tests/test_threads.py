@@ -10,7 +10,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from common import child_environment, run_python
-from fastnn.kernels import threads
+from fastnn.kernels.cpu import threads
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -21,7 +21,7 @@ warnings.simplefilter("ignore")
 import numpy as np
 import fastnn
 from common import share_all_work, with_help
-from fastnn.kernels import helpers, threads
+from fastnn.kernels.cpu import helpers, threads
 
 resolve_n_jobs = threads.resolve_n_jobs
 share_all_work()
@@ -410,7 +410,7 @@ def test_process_that_is_bound_to_a_processor():
     code = (
         "import json, os\n"
         "os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])\n"
-        "from fastnn.kernels import threads\n"
+        "from fastnn.kernels.cpu import threads\n"
         "print(json.dumps([threads.resolve_n_jobs(n_jobs) for n_jobs in (None, -1, 2)]))"
     )
     assert run_python(code) == [1, 1, 1]

@@ -76,7 +76,7 @@ STREAMS = [lambda: None, WritesOnly, Refuses, Terminal, closed, object]
 
 @pytest.mark.parametrize("make", STREAMS)
 def test_warmup_does_without_a_proper_stderr(monkeypatch, make):
-    from fastnn.kernels import cache, jit
+    from fastnn.kernels.cpu import cache, jit
 
     monkeypatch.setattr(sys, "stderr", make())
     monkeypatch.setattr(jit, "_units", {})  # so that it has something to show
@@ -137,7 +137,7 @@ def test_warmup_says_what_it_did(capsys):
 
 
 def test_warmup_shows_units_of_its_own_thread_alone():
-    from fastnn.kernels import jit
+    from fastnn.kernels.cpu import jit
 
     told = []
     with jit.observed(told.append):

@@ -202,7 +202,7 @@ class _Portable:
         if is_known_module(value):
             return Call(import_module, value.__name__)
         if is_dispatcher(value):
-            from fastnn.kernels.jit import jitted
+            from fastnn.kernels.cpu.jit import jitted
 
             return Call(jitted, self._function(value.py_func), *recipe(value))
         return value

@@ -4,35 +4,35 @@
   functions and the registries. To add one, add an entry; these modules never import Numba.
 - ``dispatchers``, ``numba_internals``: all that the kernels use of Numba and that it does not
   promise to keep, and the range of versions that have it.
-- ``cache``: where compiled code is kept on disk, and the lock around compilation.
-- ``jit``: the only place that compiles. A *unit* is a loop bound to one piece of mathematics and
-  one precision, compiled as a C callback and known by its address.
+- ``cpu.cache``: where compiled code is kept on disk, and the lock around compilation.
+- ``cpu.jit``: the only place that compiles. A *unit* is a loop bound to one piece of mathematics
+  and one precision, compiled as a C callback and known by its address.
 - ``named``: numbers that compiled code reads and writes by names.
-- ``simd``: LLVM intrinsics: the register tile of the matmul, sums with fixed lanes.
-- ``floats``: the like on single floats: fma, polynomials, and the parts of a float.
-- ``atomics``: words that threads share, and waiting for them.
+- ``cpu.simd``: LLVM intrinsics: the register tile of the matmul, sums with fixed lanes.
+- ``cpu.floats``: the like on single floats: fma, polynomials, and the parts of a float.
+- ``cpu.atomics``: words that threads share, and waiting for them.
 - ``random``: numbers that depend on a key and a place alone, for dropout and augmentation.
 - ``elementary``: exp, log, tanh and the like that vectorise and are the same everywhere.
-- ``matmul``: the blocked matmul on the tile, and packing.
+- ``cpu.matmul``: the blocked matmul on the tile, and packing.
 - ``units``: the loops of a training step, one template each.
-- ``products``, ``output_units``, ``dropout``, ``image_units``, ``norm_units``, ``muon_units``: more
-  of these, as their names say.
+- ``cpu.products``, ``output_units``, ``dropout``, ``image_units``, ``norm_units``, ``muon_units``:
+  more of these, as their names say.
 - ``fingerprint``: what a user's function means, as a hash of all that it reaches.
 - ``catalog``: which units there are, and what their templates are bound to.
-- ``threads``: how many threads a piece of work may have.
-- ``helpers``: threads of our own that take part in it.
+- ``cpu.threads``: how many threads a piece of work may have.
+- ``cpu.helpers``: threads of our own that take part in it.
 - ``plan``: a table of units, and what runs it, on one thread or many.
-- ``pace``: runs a plan in slices of time.
+- ``cpu.pace``: runs a plan in slices of time.
 - ``normalization``, ``muon``, ``augmentation``: batch normalisation in a pass, Muon in a step, and
   augmentation of images, in a step or by itself.
-- ``masks``, ``buffers``, ``inputs``, ``packing``: the parts of a pass through the network: its
+- ``masks``, ``buffers``, ``inputs``, ``cpu.packing``: the parts of a pass through the network: its
   dropout, its buffers, the input of its first layer, and its packed weights.
 - ``passes``: a pass, and the chains that all plans share.
 - ``prediction``: the forward pass; small predictions keep their plan for the next.
 - ``evaluation``: outputs and losses of a validation set, after each epoch.
 - ``inspection``: a hidden layer's activations, and gradients with respect to the inputs.
 - ``trainer``: the plan of a step of training.
-- ``cpu``: the CPU backend, and the plan for full-batch gradients.
+- ``cpu.backend``: the CPU backend, and the plan for full-batch gradients.
 - ``perceptron``: Rosenblatt's rule, one sample at a time, and its sums.
 
 Rules of the kernels: float constants are written ``real(0.5)``; nothing is reassociated (no
@@ -43,9 +43,10 @@ the C library's ``exp``, is not called; a unit writes only what its task owns; n
 # The modules, in that order. The cache on disk knows the kernels by the code of all of these.
 MODULES = (
     "activations", "losses", "optimizer_rule", "optimizers", "dispatchers", "numba_internals",
-    "cache", "jit", "named", "simd", "floats", "atomics", "random", "elementary", "matmul",
-    "units", "products", "output_units", "dropout", "image_units", "norm_units", "muon_units",
-    "fingerprint", "catalog", "threads", "helpers", "plan", "pace", "normalization",
-    "augmentation", "muon", "masks", "buffers", "inputs", "packing", "passes", "prediction",
-    "evaluation", "inspection", "trainer", "cpu", "perceptron",
+    "cpu.cache", "cpu.jit", "named", "cpu.simd", "cpu.floats", "cpu.atomics", "random",
+    "elementary", "cpu.matmul", "units", "cpu.products", "output_units", "dropout",
+    "image_units", "norm_units", "muon_units", "fingerprint", "catalog", "cpu.threads",
+    "cpu.helpers", "plan", "cpu.pace", "normalization", "augmentation", "muon", "masks",
+    "buffers", "inputs", "cpu.packing", "passes", "prediction", "evaluation", "inspection",
+    "trainer", "cpu.backend", "perceptron",
 )  # fmt: skip

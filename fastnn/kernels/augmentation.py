@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastnn.kernels import catalog
+from fastnn.kernels.cpu.pace import Pace
 from fastnn.kernels.image_units import (
     AROUND,
     CHANNELS,
@@ -26,7 +27,6 @@ from fastnn.kernels.image_units import (
     SKEW,
     WIDTH,
 )
-from fastnn.kernels.pace import Pace
 from fastnn.kernels.plan import Plan
 
 # There is noise up to REACH sigmas beyond the image: noise further off would add a part in 400 to

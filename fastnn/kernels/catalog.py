@@ -15,18 +15,14 @@ import numpy as np
 from fastnn.kernels import (
     dropout,
     elementary,
-    floats,
     image_units,
-    jit,
-    matmul,
     muon_units,
     norm_units,
     output_units,
-    products,
-    simd,
     units,
 )
 from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.cpu import floats, jit, matmul, products, simd
 from fastnn.kernels.dispatchers import is_dispatcher
 from fastnn.kernels.fingerprint import fingerprint, is_numbas, look_up, references
 from fastnn.kernels.losses import LINKS, LOSSES
@@ -77,7 +73,7 @@ def bound(function, *labels, **factories):
 
     def make(precision):
         names = _bindings(function, precision, factories)
-        module = (function.__module__ or "").split(".")[-1]
+        module = (function.__module__ or "").removeprefix("fastnn.kernels.").replace(".", "_")
         label = "_".join((module, function.__name__, *labels))
         if _is_users(function):
             label = f"{label}_{fingerprint(function)}"

@@ -13,7 +13,7 @@ from math import factorial
 
 import numpy as np
 
-from fastnn.kernels import floats, jit
+from fastnn.kernels.cpu import floats, jit
 
 # ln 2 as the sum of a part whose products with small whole numbers are exact, and the rest.
 CONSTANTS = {

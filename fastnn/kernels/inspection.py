@@ -10,8 +10,8 @@ import numpy as np
 
 from fastnn.kernels import catalog
 from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.cpu.pace import Pace
 from fastnn.kernels.inputs import add_gather, read
-from fastnn.kernels.pace import Pace
 from fastnn.kernels.passes import ROW_BLOCK, Pass, chunk_rows
 from fastnn.kernels.plan import Plan
 from fastnn.kernels.prediction import predict

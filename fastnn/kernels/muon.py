@@ -6,7 +6,8 @@ after it, for all matrices together, as each product needs all of the one before
 
 import numpy as np
 
-from fastnn.kernels import catalog, matmul, units
+from fastnn.kernels import catalog, units
+from fastnn.kernels.cpu import matmul
 
 ITERATIONS = 5
 # A task of the products of the smaller side has ROWS rows.

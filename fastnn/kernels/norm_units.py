@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from fastnn.kernels.jit import span, view
+from fastnn.kernels.cpu.jit import span, view
 from fastnn.kernels.units import N_STEP, ROWS, rows_of_task
 
 

@@ -13,11 +13,11 @@ from scipy import sparse
 from fastnn.kernels import catalog, inputs, units
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.buffers import Buffers
+from fastnn.kernels.cpu.pace import Pace
+from fastnn.kernels.cpu.packing import PackedWeights
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.masks import Masks
 from fastnn.kernels.normalization import Normalization
-from fastnn.kernels.pace import Pace
-from fastnn.kernels.packing import PackedWeights
 from fastnn.kernels.plan import Plan
 
 # ROW_BLOCK is the most rows of a task: enough to use a panel of weights many times.

@@ -15,11 +15,12 @@ from numba import types as nb
 from numba.extending import intrinsic
 from scipy import sparse
 
-from fastnn.kernels import catalog, threads
+from fastnn.kernels import catalog
 from fastnn.kernels.catalog import bound, compile_unit, constant
-from fastnn.kernels.jit import span, view
-from fastnn.kernels.pace import SLICE
-from fastnn.kernels.simd import SUM_LANES, data_pointer
+from fastnn.kernels.cpu import threads
+from fastnn.kernels.cpu.jit import span, view
+from fastnn.kernels.cpu.pace import SLICE
+from fastnn.kernels.cpu.simd import SUM_LANES, data_pointer
 
 # Places in a job (24,), int64; *_AT are addresses. The first say what X is, and INDPTR_AT and
 # INDICES_AT are for CSR alone.

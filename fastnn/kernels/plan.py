@@ -16,9 +16,9 @@ from functools import cache
 
 import numpy as np
 
-from fastnn.kernels import helpers, jit, threads
-from fastnn.kernels.helpers import CHAINS_AT, RUN_AT, STEP_AT, UNITS_AT
-from fastnn.kernels.jit import MAX_ARGUMENTS, call_unit, quotient, view
+from fastnn.kernels.cpu import helpers, jit, threads
+from fastnn.kernels.cpu.helpers import CHAINS_AT, RUN_AT, STEP_AT, UNITS_AT
+from fastnn.kernels.cpu.jit import MAX_ARGUMENTS, call_unit, quotient, view
 from fastnn.kernels.units import N_STEP, ORDER, ROW, ROWS, SKIP
 
 # The columns of the table of chains are the first of a chain's units and the one after its last;

@@ -5,7 +5,8 @@ Making a plan takes about as long as predicting a hundred rows with a network of
 
 import numpy as np
 
-from fastnn.kernels import catalog, threads
+from fastnn.kernels import catalog
+from fastnn.kernels.cpu import threads
 from fastnn.kernels.inputs import read
 from fastnn.kernels.passes import Pass, chunk_rows
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn.kernels.jit import quotient, span, view
+from fastnn.kernels.cpu.jit import quotient, span, view
 from fastnn.kernels.named import load, store
 from fastnn.kernels.optimizers import AverageNumbers
 

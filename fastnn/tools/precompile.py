@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn import streams
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.regressor import MLPRegressor
-from fastnn.kernels import cache, helpers, jit
+from fastnn.kernels.cpu import cache, helpers, jit
 
 
 def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):

@@ -15,8 +15,8 @@ from llvmlite import ir
 from numba import types as nb
 from numba.extending import intrinsic
 
-from fastnn.kernels import jit, simd
-from fastnn.kernels.jit import part, quotient
+from fastnn.kernels.cpu import jit, simd
+from fastnn.kernels.cpu.jit import part, quotient
 
 # BLOCK_K is the depth of a block of k: a panel of it stays in the first-level cache.
 BLOCK_K = 512
@@ -127,7 +127,7 @@ def call_multiply(
     typingctx, multiply_at, a_at, row_stride, k_stride, b_at, b_stride, packed, k, c_at, c_stride,
     bias_at, init, m, n
 ):  # fmt: skip
-    """Call the compiled `fastnn.kernels.products.multiply` at that address."""
+    """Call the compiled `fastnn.kernels.cpu.products.multiply` at that address."""
 
     def codegen(context, builder, signature, values):
         kind = ir.FunctionType(ir.VoidType(), [simd.WORD] * len(values[1:]))

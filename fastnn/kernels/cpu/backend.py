@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastnn.kernels import catalog, inspection, pace, prediction, threads, units
+from fastnn.kernels import catalog, inspection, prediction, units
+from fastnn.kernels.cpu import pace, threads
 from fastnn.kernels.evaluation import Evaluation
 from fastnn.kernels.inputs import read
 from fastnn.kernels.passes import Pass, cast, chunk_rows, flops

@@ -7,8 +7,8 @@ units of a product, such as `weight_gradient`, find out what their task is, in w
 
 import numpy as np
 
-from fastnn.kernels.jit import part, quotient, span, view
-from fastnn.kernels.matmul import call_multiply
+from fastnn.kernels.cpu.jit import part, quotient, span, view
+from fastnn.kernels.cpu.matmul import call_multiply
 from fastnn.kernels.units import BIAS, N_STEP, ROW, ROWS, ZERO, rows_of_task
 
 

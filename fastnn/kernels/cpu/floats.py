@@ -7,7 +7,7 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from fastnn.kernels.simd import IR_TYPES, NUMBA_TYPES, declare_fma
+from fastnn.kernels.cpu.simd import IR_TYPES, NUMBA_TYPES, declare_fma
 
 
 def make_fma(precision):

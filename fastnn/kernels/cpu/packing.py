@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastnn.kernels import catalog, matmul
+from fastnn.kernels import catalog
+from fastnn.kernels.cpu import matmul
 
 # A weight matrix is packed for the forward pass where it no longer fits the second-level cache.
 PACK_BYTES = 1 << 20

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types as nb
 from numba.extending import intrinsic
 
-from fastnn.kernels.simd import data_pointer
+from fastnn.kernels.cpu.simd import data_pointer
 
 IS_X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 
