@@ -83,6 +83,23 @@ class Backend(Protocol):
         Of a network without batch normalisation.
         """
 
+    def augment(self, settings, images, seed):
+        """Augment ``images`` (n_rows, n_features) in place, and return them.
+
+        The settings are a `fastnn.network.regularization.Augmentation`.
+        """
+
+    def perceptron_sums(self, X, coef, intercept):
+        """Weighted sums (n_rows, n_outputs), float64, of perceptrons for X."""
+
+    def perceptron_learner(
+        self, X, coef, intercept, targets, *, rate, fit_intercept, sample_weight=None
+    ):
+        """Perceptrons with ``weights`` that ``run_epoch(order)`` changes, which returns errors.
+
+        See `fastnn.kernels.perceptron.Learner`.
+        """
+
 
 def get_backend(device="cpu", n_jobs=None):
     """The backend of a device.

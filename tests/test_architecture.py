@@ -18,6 +18,8 @@ FOR_ALL = ("_version", "exceptions", "forks", "notices", "streams")
 # uses it know scikit-learn.
 ROOMS = {"network": ("kernels",), "training": ("network",)}
 
+JITTED = "fastnn.kernels.cpu.jit.jitted"
+
 # Modules of Numba and llvmlite that have no promise of stability, and attributes of what is theirs.
 NUMBAS_INTERNALS = ("numba.core", "numba.np", "numba.cpython", "numba.parfors", "llvmlite.binding")
 ATTRIBUTES_OF_INTERNALS = {
@@ -120,6 +122,21 @@ def test_rooms_below_the_estimators(room):
         assert own <= {room, *ROOMS[room], *FOR_ALL}, path
         kernels = {name.split(".")[2] for name in names if name.startswith("fastnn.kernels.")}
         assert kernels <= set(REGISTRIES), path
+
+
+# Modules of the kernels that the estimators may import: the registries, and all that tells what a
+# user's function means. They import no compiler.
+OPEN_TO_ESTIMATORS = {*REGISTRIES, "dispatchers", "fingerprint"}
+
+
+@pytest.mark.parametrize("module", sorted(path.stem for path in PACKAGE.glob("estimators/*.py")))
+def test_estimators_reach_compiled_code_by_a_backend(module):
+    path = PACKAGE / "estimators" / f"{module}.py"
+    names = {name for name in imports(path) if name.startswith("fastnn.kernels.")}
+    if module == "carried":
+        # A pickle holds a user's Numba function as a call of this one.
+        names = {name for name in names if name not in ("fastnn.kernels.cpu.jit", JITTED)}
+    assert {name.split(".")[2] for name in names} <= OPEN_TO_ESTIMATORS
 
 
 def test_backends_import_devices_only():

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from fastnn import forks
+from fastnn.backends import get_backend
 from fastnn.network.regularization import Augmentation
 
 # Simard's smoothness of elastic displacements, in pixels.
@@ -198,12 +198,8 @@ class ImageAugmenter(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         X = self._check_X(X)
-        # Imported when it is asked for: Numba takes a while.
-        with forks.importing:
-            from fastnn.kernels import augmentation
-
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        return augmentation.augment(self._settings(), np.array(X, order="C"), seed)
+        return get_backend().augment(self._settings(), np.array(X, order="C"), seed)
 
     def check_images(self, X):
         """Check the parameters, and whether they are for the images of a validated X.

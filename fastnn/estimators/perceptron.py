@@ -14,7 +14,8 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastnn import forks, notices, streams
+from fastnn import notices, streams
+from fastnn.backends import get_backend
 from fastnn.estimators import stats
 from fastnn.estimators.checks import (
     check_prediction_data,
@@ -291,7 +292,7 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
             check_is_fitted(self)
         weights = self._fitted_weights()
         X = check_prediction_data(self, X, weights[0].dtype)
-        sums = _kernel().Perceptrons(X, *weights).sums()
+        sums = get_backend().perceptron_sums(X, *weights)
         return sums[:, 0] if self._n_outputs == 1 else sums
 
     def predict(self, X):
@@ -349,7 +350,7 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
         if self.shuffle and isinstance(X, np.ndarray) and X.strides[1] != X.itemsize:
             # Rows in random order would be slow to collect from columns, epoch after epoch.
             X = np.ascontiguousarray(X)
-        learner = _kernel().Learner(
+        learner = get_backend().perceptron_learner(
             X,
             *self._initial_weights(fresh, coef_init, intercept_init),
             self._targets(y),
@@ -487,11 +488,3 @@ def _initial(given, name, shape, fitted):
         checks = {"ensure_2d": False, "dtype": np.float64, "input_name": f"{name}_init"}
         return shaped_weights(check_array(np.atleast_1d(given), **checks), shape, f"{name}_init")
     return np.zeros(shape) if fitted is None else shaped_weights(fitted, shape, f"{name}_")
-
-
-def _kernel():
-    # Imported when it is asked for: Numba takes a while.
-    with forks.importing:
-        from fastnn.kernels import perceptron
-
-    return perceptron

@@ -32,8 +32,8 @@
 - ``evaluation``: outputs and losses of a validation set, after each epoch.
 - ``inspection``: a hidden layer's activations, and gradients with respect to the inputs.
 - ``trainer``: the plan of a step of training.
-- ``cpu.backend``: the CPU backend, and the plan for full-batch gradients.
 - ``perceptron``: Rosenblatt's rule, one sample at a time, and its sums.
+- ``cpu.backend``: the CPU backend, and the plan for full-batch gradients.
 
 Rules of the kernels: float constants are written ``real(0.5)``; nothing is reassociated (no
 ``fastmath``), sums run in a fixed order; what has a different result on another machine, such as
@@ -48,5 +48,5 @@ MODULES = (
     "image_units", "norm_units", "muon_units", "fingerprint", "catalog", "cpu.threads",
     "cpu.helpers", "plan", "cpu.pace", "normalization", "augmentation", "muon", "masks",
     "buffers", "inputs", "cpu.packing", "passes", "prediction", "evaluation", "inspection",
-    "trainer", "cpu.backend", "perceptron",
+    "trainer", "perceptron", "cpu.backend",
 )  # fmt: skip

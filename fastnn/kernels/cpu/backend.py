@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastnn.kernels import catalog, inspection, prediction, units
+from fastnn import forks
+from fastnn.kernels import augmentation, catalog, inspection, prediction, units
 from fastnn.kernels.cpu import pace, threads
 from fastnn.kernels.evaluation import Evaluation
 from fastnn.kernels.inputs import read
@@ -93,6 +94,14 @@ def order_of(rows):
     return None if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
 
 
+def _perceptron():
+    # Networks, which begin with the import of this module, do not wait for it.
+    with forks.importing:
+        from fastnn.kernels import perceptron
+
+    return perceptron
+
+
 class CpuBackend:
     """The compiled core on the CPU; see `fastnn.backends.Backend`."""
 
@@ -131,3 +140,12 @@ class CpuBackend:
 
     def input_gradient(self, network, params, X, weights):
         return inspection.input_gradient(network, params, X, weights, self.n_threads)
+
+    def augment(self, settings, images, seed):
+        return augmentation.augment(settings, images, seed)
+
+    def perceptron_sums(self, X, coef, intercept):
+        return _perceptron().Perceptrons(X, coef, intercept).sums()
+
+    def perceptron_learner(self, X, coef, intercept, targets, **settings):
+        return _perceptron().Learner(X, coef, intercept, targets, **settings)
