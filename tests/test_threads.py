@@ -49,8 +49,10 @@ def in_child(call):
         answer = pipe.read()
     return json.loads(answer or '""'), os.waitpid(child, 0)[1]
 
-def train_forever():
-    while True:
+ended = threading.Event()
+
+def train_until_ended():
+    while not ended.is_set():
         fit()
 
 def train_long():
@@ -58,8 +60,10 @@ def train_long():
     fastnn.MLPClassifier((100, 50), n_jobs=2, max_iter=10**6, n_iter_no_change=10**6).fit(X, y)
 
 def in_background(call, n_times=1):
-    for _ in range(n_times):
-        threading.Thread(target=call, daemon=True).start()
+    begun = [threading.Thread(target=call, daemon=True) for _ in range(n_times)]
+    for thread in begun:
+        thread.start()
+    return begun
 """
 
 
@@ -103,11 +107,14 @@ def test_forked_grandchild_has_helpers_of_its_own():
 def test_fork_while_other_threads_train():
     results = run_program(
         "fit_with_help()\n"
-        "in_background(train_forever, 2)\n"
+        "training = in_background(train_until_ended, 2)\n"
         "results = []\n"
         "for _ in range(10):\n"
         "    time.sleep(0.01)\n"
         "    results.append(in_child(fit_with_help))\n"
+        # NumPy's own C++ code aborts where the interpreter ends around it.
+        "ended.set()\n"
+        "for thread in training: thread.join()\n"
         "print(json.dumps(results))"
     )
     assert results == [[digest_alone(), 0]] * 10
@@ -308,7 +315,7 @@ ENDS = {
         "signal.signal(signal.SIGALRM, lambda *_: sys.exit(0))\n"
         "fit_with_help()\n"
         "signal.setitimer(signal.ITIMER_REAL, 0.02)\n"
-        "train_forever()"
+        "train_until_ended()"
     ),
     "with a fit": "import atexit; atexit.register(lambda: print(fit())); fit_with_help()",
 }
