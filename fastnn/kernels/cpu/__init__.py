@@ -1,1 +1,1 @@
-"""What is for the CPU alone: its compiler, memory, threads, tiles and cache, and the backend."""
+"""The kernels' part for the CPU alone: compiler, memory, threads, tiles, cache and the backend."""
