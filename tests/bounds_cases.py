@@ -17,6 +17,7 @@ from scipy import sparse
 import fastnn
 from fastnn.kernels import passes
 from fastnn.kernels.cpu import jit, matmul, pace, packing, simd
+from fastnn.kernels.cpu.matmul import Factor, Matrix
 from fastnn.kernels.units import ADD, BIAS, ZERO
 from guard_pages import PAGE, allocate, guard_pages
 
@@ -313,13 +314,13 @@ def matmul_case(rng):
 
 
 def call_matmul(a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, init, m, n):
-    product(  # noqa: F821
-        a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, init, m, n
-    )
+    left, sums = Matrix(a, row_stride, k_stride), Matrix(c, c_stride, 1)
+    product(left, Factor(b, b_stride, packed), sums, bias, init, m, n, k)  # noqa: F821
 
 
 def call_pack(source, k_stride, column_stride, packed, k, n):
-    pack(source, k_stride, column_stride, packed, k, n, 0, k, 0, n)  # noqa: F821
+    matrix = Matrix(source, k_stride, column_stride)
+    pack(matrix, packed, k, n, (0, k), (0, n))  # noqa: F821
 
 
 def run_matmul(case):

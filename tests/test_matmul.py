@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastnn.kernels.cpu import jit, matmul, simd
+from fastnn.kernels.cpu.matmul import Factor, Matrix
 from fastnn.kernels.units import ADD, BIAS, ZERO
 
 PRECISIONS = ("float32", "float64")
@@ -13,15 +14,13 @@ sizes = st.integers(1, 70)
 
 
 def call_matmul(a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, init, m, n):
-    kernel(  # noqa: F821
-        a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, init, m, n
-    )
+    left, sums = Matrix(a, row_stride, k_stride), Matrix(c, c_stride, 1)
+    kernel(left, Factor(b, b_stride, packed), sums, bias, init, m, n, k)  # noqa: F821
 
 
 def call_pack(source, k_stride, column_stride, packed, k, n, p_start, p_stop, j_start, j_stop):
-    kernel(  # noqa: F821
-        source, k_stride, column_stride, packed, k, n, p_start, p_stop, j_start, j_stop
-    )
+    matrix = Matrix(source, k_stride, column_stride)
+    kernel(matrix, packed, k, n, (p_start, p_stop), (j_start, j_stop))  # noqa: F821
 
 
 def kernels_for(precision):

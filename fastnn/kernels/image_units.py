@@ -88,17 +88,15 @@ def displace(key, sizes, multiply_at, smoothing_at, displacements_at, rest_at):
     noise = view(noise_at, n_noise, real)
     for i in range(n_noise):
         noise[i] = uniform(key, NOISE + i)
-    call_multiply(
-        multiply_at, noise_at, grid_width, 1, rows_at, width, 0, grid_width,
-        half_at, width, 0, ZERO, 2 * grid_height, width,
-    )  # fmt: skip
+    factor, half = (rows_at, width, 0), (half_at, width)
+    sizes = (2 * grid_height, width, grid_width)
+    call_multiply(multiply_at, (noise_at, grid_width, 1), factor, half, 0, ZERO, sizes)
     for axis in range(2):
         source_at = half_at + axis * grid_height * width * ITEMSIZE
         target_at = displacements_at + axis * height * width * ITEMSIZE
-        call_multiply(
-            multiply_at, columns_at, grid_height, 1, source_at, width, 0, grid_height,
-            target_at, width, 0, ZERO, height, width,
-        )  # fmt: skip
+        left, factor = (columns_at, grid_height, 1), (source_at, width, 0)
+        sizes = (height, width, grid_height)
+        call_multiply(multiply_at, left, factor, (target_at, width), 0, ZERO, sizes)
 
 
 def motion(key, settings):

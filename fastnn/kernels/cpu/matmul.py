@@ -10,7 +10,9 @@ starts at element j * k.
 """
 
 from functools import cache
+from typing import NamedTuple
 
+import numpy as np
 from llvmlite import ir
 from numba import types as nb
 from numba.extending import intrinsic
@@ -25,24 +27,59 @@ BLOCK_K = 512
 FEW_ROWS = 3
 
 
-def matmul_rows(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n):
+class Matrix(NamedTuple):
+    """A matrix in memory: element (i, j) is ``values[i * row_stride + j * column_stride]``."""
+
+    values: np.ndarray
+    row_stride: int
+    column_stride: int
+
+
+class Factor(NamedTuple):
+    """The right factor of a product: rows that lie ``row_stride`` apart, or packed panels."""
+
+    values: np.ndarray
+    row_stride: int
+    packed: bool
+
+
+def from_place(matrix, i, j):
+    # The matrix from its element (i, j) on.
+    start = i * matrix.row_stride + j * matrix.column_stride
+    values = part(matrix.values, start, matrix.values.shape[0])
+    return Matrix(values, matrix.row_stride, matrix.column_stride)
+
+
+def matmul_rows(a, b, c, bias, init, m, n, k):
     # `matmul` for a few rows and B as it lies in memory: row by row, as wide as registers allow.
+    rows = Matrix(b.values, b.row_stride, 1)
     for i in range(m):
+        left = from_place(a, i, 0)
         for j in range(0, n, ROW_COLUMNS):
             if n - j >= ROW_COLUMNS:
-                row_tile(a, i * row_stride, row_stride, k_stride, b, j, b_stride, k,
-                         c, i * c_stride + j, c_stride, bias, j, init, 1, ROW_COLUMNS)  # fmt: skip
+                right, sums = from_place(rows, 0, j), from_place(c, i, j)
+                row_tile(left, right, sums, part(bias, j, n), init, k, 1, ROW_COLUMNS)
                 continue
             for rest in range(j, n, LANES):
-                row_edge(a, i * row_stride, row_stride, k_stride, b, rest, b_stride, k, c,
-                         i * c_stride + rest, c_stride, bias, rest, init, 1, n - rest)  # fmt: skip
+                right, sums = from_place(rows, 0, rest), from_place(c, i, rest)
+                row_edge(left, right, sums, part(bias, rest, n), init, k, 1, n - rest)
 
 
-def matmul(a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, init, m, n):
+def panel_at(b, p, j, k, n):
+    # The rows of B from p and its columns from j on, within the panel that has column j.
+    if not b.packed:
+        return from_place(Matrix(b.values, b.row_stride, 1), p, j)
+    first = quotient(j, COLUMNS) * COLUMNS
+    stride = COLUMNS if n - first > LANES else LANES
+    start = first * k + p * stride + j - first
+    return Matrix(part(b.values, start, b.values.shape[0]), stride, 1)
+
+
+def matmul(a, b, c, bias, init, m, n, k):
     # The sums start from zero, from C or from the bias, as init says. Where B is packed, nothing
-    # reads b_stride.
-    if m <= FEW_ROWS and not packed:
-        matmul_rows(a, row_stride, k_stride, b, b_stride, k, c, c_stride, bias, init, m, n)
+    # reads its stride.
+    if m <= FEW_ROWS and not b.packed:
+        matmul_rows(a, b, c, bias, init, m, n, k)
         return
     for p in range(0, k, BLOCK_K):
         depth = min(BLOCK_K, k - p)
@@ -50,29 +87,18 @@ def matmul(a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, i
         j = 0
         while j < n:
             width = tile_width(n - j)
-            if packed:
-                panel = quotient(j, COLUMNS) * COLUMNS
-                stride = COLUMNS if n - panel > LANES else LANES
-                b_offset = panel * k + p * stride + j - panel
-            else:
-                stride = b_stride
-                b_offset = p * b_stride + j
+            right, own_bias = panel_at(b, p, j, k, n), part(bias, j, n)
             for i in range(0, m, ROWS):
                 height = min(ROWS, m - i)
-                a_offset = i * row_stride + p * k_stride
-                c_offset = i * c_stride + j
+                left, sums = from_place(a, i, p), from_place(c, i, j)
                 if width <= HALF:
-                    half_tile(a, a_offset, row_stride, k_stride, b, b_offset, stride, depth,
-                              c, c_offset, c_stride, bias, j, start, height, width)  # fmt: skip
+                    half_tile(left, right, sums, own_bias, start, depth, height, width)
                 elif width <= LANES:
-                    narrow_tile(a, a_offset, row_stride, k_stride, b, b_offset, stride, depth,
-                                c, c_offset, c_stride, bias, j, start, height, width)  # fmt: skip
+                    narrow_tile(left, right, sums, own_bias, start, depth, height, width)
                 elif height == ROWS and width == COLUMNS:
-                    tile(a, a_offset, row_stride, k_stride, b, b_offset, stride, depth,
-                         c, c_offset, c_stride, bias, j, start, height, width)  # fmt: skip
+                    tile(left, right, sums, own_bias, start, depth, height, width)
                 else:
-                    edge_tile(a, a_offset, row_stride, k_stride, b, b_offset, stride, depth,
-                              c, c_offset, c_stride, bias, j, start, height, width)  # fmt: skip
+                    edge_tile(left, right, sums, own_bias, start, depth, height, width)
             j += width
 
 
@@ -84,57 +110,62 @@ def tile_width(columns):
     return LANES if LANES < columns <= LANES + HALF else columns
 
 
-def pack(source, k_stride, column_stride, packed, k, n, p_start, p_stop, j_start, j_stop):
-    # Copy rows p and columns j of B into panels; j_start is the first column of a panel. Either
-    # the rows or the columns of B are contiguous. Some rows of all panels are copied at a time, as
-    # rows may be a power of two apart, and few of those survive in the first-level cache.
-    for first in range(p_start, p_stop, LANES):
-        last = min(first + LANES, p_stop)
-        for j in range(j_start, j_stop, COLUMNS):
+def pack(source, packed, k, n, rows, columns):
+    # Copy the rows and columns of B between these limits into panels; the first column is that of
+    # a panel. Either the rows or the columns of B are contiguous. Some rows of all panels are
+    # copied at a time, as rows may be a power of two apart, and few of those survive in the
+    # first-level cache.
+    for first in range(rows[0], rows[1], LANES):
+        last = min(first + LANES, rows[1])
+        for j in range(columns[0], columns[1], COLUMNS):
             stride = COLUMNS if n - j > LANES else LANES
-            width = min(stride, j_stop - j)
-            if column_stride == 1:
-                pack_rows(source, k_stride, packed, j * k, stride, first, last, j, width)
+            width = min(stride, columns[1] - j)
+            panel = Matrix(part(packed, j * k, packed.shape[0]), stride, 1)  # (k, stride)
+            if source.column_stride == 1:
+                pack_rows(from_place(source, 0, j), panel, first, last, width)
             else:
-                pack_columns(source, column_stride, packed, j * k, stride, first, last, j, width)
+                pack_columns(from_place(source, 0, j), panel, first, last, width)
 
 
-def pack_rows(source, k_stride, packed, panel, stride, first, last, j, width):
-    # ``panel`` is where the panel (k, stride) begins.
+def pack_rows(source, panel, first, last, width):
+    # The first ``width`` columns of some rows.
     for p in range(first, last):
-        offset, target = p * k_stride + j, panel + p * stride
-        row = part(source, offset, offset + width)
-        packed_row = part(packed, target, target + width)
+        row = from_place(source, p, 0).values
+        packed_row = from_place(panel, p, 0).values
         for column in range(width):
             packed_row[column] = row[column]
 
 
-def pack_columns(source, column_stride, packed, panel, stride, first, last, j, width):
+def pack_columns(source, panel, first, last, width):
     for column in range(0, width, LANES):
-        offset, target = (j + column) * column_stride, panel + column
+        own, target = from_place(source, first, column), from_place(panel, first, column)
         if last - first == LANES and width - column >= LANES:
-            transpose(
-                source, offset + first, column_stride, packed, target + first * stride, stride
-            )
+            transpose(own.values, 0, source.column_stride, target.values, 0, panel.row_stride)
             continue
         for i in range(min(LANES, width - column)):
-            for p in range(first, last):
-                packed[target + p * stride + i] = source[offset + i * column_stride + p]
+            for p in range(last - first):
+                target.values[p * panel.row_stride + i] = own.values[i * source.column_stride + p]
 
 
 @intrinsic
-def call_multiply(
-    typingctx, multiply_at, a_at, row_stride, k_stride, b_at, b_stride, packed, k, c_at, c_stride,
-    bias_at, init, m, n
-):  # fmt: skip
-    """Call the compiled `fastnn.kernels.cpu.products.multiply` at that address."""
+def call_multiply(typingctx, multiply_at, a, b, c, bias_at, init, sizes):
+    """Call the compiled `fastnn.kernels.cpu.products.multiply` at that address.
+
+    Of A, B and C it takes the address and the strides, of B whether it is packed, too; the sizes
+    are m, n and k.
+    """
 
     def codegen(context, builder, signature, values):
-        kind = ir.FunctionType(ir.VoidType(), [simd.WORD] * len(values[1:]))
-        builder.call(builder.inttoptr(values[0], kind.as_pointer()), values[1:])
+        words = []
+        for kind, value in zip(signature.args, values, strict=True):
+            parts = range(len(kind)) if isinstance(kind, nb.BaseTuple) else ()
+            words += [builder.extract_value(value, i) for i in parts] or [value]
+        kind = ir.FunctionType(ir.VoidType(), [simd.WORD] * len(words[1:]))
+        builder.call(builder.inttoptr(words[0], kind.as_pointer()), words[1:])
         return context.get_dummy_value()
 
-    return nb.void(*[nb.int64] * 14), codegen
+    i, three = nb.int64, nb.UniTuple(nb.int64, 3)
+    return nb.void(i, three, three, nb.UniTuple(nb.int64, 2), i, i, three), codegen
 
 
 def packed_size(k, n, precision):
@@ -166,7 +197,7 @@ def bindings(precision):
         "narrow_tile": simd.make_tile(precision, narrow, edge=True),
         "half_tile": simd.make_tile(precision, half, edge=True),
     }
-    for helper in (tile_width, matmul_rows, pack_rows, pack_columns):
+    for helper in (from_place, tile_width, matmul_rows, panel_at, pack_rows, pack_columns):
         name = helper.__name__
         names[name] = jit.bind(helper, f"{name}_{precision}", **names)
     return {

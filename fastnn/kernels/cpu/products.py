@@ -8,23 +8,24 @@ units of a product, such as `weight_gradient`, find out what their task is, in w
 import numpy as np
 
 from fastnn.kernels.cpu.jit import part, quotient, span, view
-from fastnn.kernels.cpu.matmul import call_multiply
+from fastnn.kernels.cpu.matmul import Factor, Matrix, call_multiply
 from fastnn.kernels.units import BIAS, N_STEP, ROW, ROWS, ZERO, rows_of_task
 
 
 def multiply(
-    a_at, row_stride, k_stride, b_at, b_stride, packed, k, c_at, c_stride, bias_at, init, m, n
+    a_at, row_stride, k_stride, b_at, b_stride, packed, c_at, c_stride, bias_at, init, m, n, k
 ):
     # C (m, n) = init + A (m, k) B (k, n). No unit of a plan: those below call it.
     far = np.int64(1) << np.int64(40)
     a, b, c = view(a_at, far, real), view(b_at, far, real), view(c_at, far, real)
     bias = view(bias_at, n, real)  # (n,), read only where the sums start from it
-    if n == 1 and row_stride == 1 and c_stride == 1 and init != BIAS and not packed:
+    if n == 1 and row_stride == 1 and c_stride == 1 and init != BIAS and packed == 0:
         # One column wastes the lanes of a vector: C' = B' A' instead, the same sums.
         a, b = b, a
         k_stride, b_stride = b_stride, k_stride
         m, n = n, m
-    matmul(a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, init, m, n)
+    left, sums = Matrix(a, row_stride, k_stride), Matrix(c, c_stride, 1)
+    matmul(left, Factor(b, b_stride, packed != 0), sums, bias, init, m, n, k)
 
 
 def multiply_rows(
@@ -36,11 +37,10 @@ def multiply_rows(
     state = view(step, N_STEP, np.int64)  # (8,)
     first = task * block
     a_row, c_row = first + a_moves * state[ROW], first + c_moves * state[ROW]
-    call_multiply(
-        multiply_at, a_at + a_row * a_stride * itemsize, a_stride, 1, b_at, b_stride, packed, k,
-        c_at + c_row * c_stride * itemsize, c_stride, bias_at, init,
-        min(block, state[ROWS] - first), n,
-    )  # fmt: skip
+    a = (a_at + a_row * a_stride * itemsize, a_stride, 1)
+    c = (c_at + c_row * c_stride * itemsize, c_stride)
+    m = min(block, state[ROWS] - first)
+    call_multiply(multiply_at, a, (b_at, b_stride, packed), c, bias_at, init, (m, n, k))
 
 
 def weight_gradient(
@@ -51,11 +51,10 @@ def weight_gradient(
     # mini-batch, of A (rows, m) and delta (rows, n). A may move as above.
     state = view(step, N_STEP, np.int64)  # (8,)
     first, a_row = task * block, a_moves * state[ROW]
-    call_multiply(
-        multiply_at, a_at + (a_row * a_stride + first) * itemsize, 1, a_stride,
-        delta_at, delta_stride, 0, state[ROWS],
-        gradient_at + first * n * itemsize, n, 0, init, min(block, m - first), n,
-    )  # fmt: skip
+    a = (a_at + (a_row * a_stride + first) * itemsize, 1, a_stride)
+    gradient = (gradient_at + first * n * itemsize, n)
+    sizes = (min(block, m - first), n, state[ROWS])
+    call_multiply(multiply_at, a, (delta_at, delta_stride, 0), gradient, 0, init, sizes)
 
 
 def part_gradient(
@@ -65,12 +64,11 @@ def part_gradient(
     # The task's part (m, n) = A^T delta, summed over the task's rows of the mini-batch, of A
     # (rows, m) and delta (rows, n). Parts lie n_params apart.
     first = task * block
-    call_multiply(
-        multiply_at, a_at + first * a_stride * itemsize, 1, a_stride,
-        delta_at + first * delta_stride * itemsize, delta_stride, 0,
-        min(block, view(step, N_STEP, np.int64)[ROWS] - first),
-        parts_at + task * n_params * itemsize, n, 0, ZERO, m, n,
-    )  # fmt: skip
+    a = (a_at + first * a_stride * itemsize, 1, a_stride)
+    delta = (delta_at + first * delta_stride * itemsize, delta_stride, 0)
+    own_part = (parts_at + task * n_params * itemsize, n)
+    k = min(block, view(step, N_STEP, np.int64)[ROWS] - first)
+    call_multiply(multiply_at, a, delta, own_part, 0, ZERO, (m, n, k))
 
 
 def multiply_matrices(
@@ -79,11 +77,10 @@ def multiply_matrices(
 ):  # fmt: skip
     # C (m, n) = A (m, k) B (k, n), for the task's rows of C; the mini-batch has no part in it.
     first = task * block
-    call_multiply(
-        multiply_at, a_at + first * row_stride * itemsize, row_stride, k_stride,
-        b_at, b_stride, packed, k,
-        c_at + first * n * itemsize, n, 0, ZERO, min(block, m - first), n,
-    )  # fmt: skip
+    a = (a_at + first * row_stride * itemsize, row_stride, k_stride)
+    c = (c_at + first * n * itemsize, n)
+    sizes = (min(block, m - first), n, k)
+    call_multiply(multiply_at, a, (b_at, b_stride, packed), c, 0, ZERO, sizes)
 
 
 def csr_matmul(
@@ -156,4 +153,4 @@ def pack_panels(step, task, source_at, k_stride, column_stride, packed_at, k, n,
     source, packed = view(source_at, far, real), view(packed_at, far, real)
     rows = (low, high) if along_k else (0, k)
     columns = (0, n) if along_k else (low, high)
-    pack(source, k_stride, column_stride, packed, k, n, rows[0], rows[1], columns[0], columns[1])
+    pack(Matrix(source, k_stride, column_stride), packed, k, n, rows, columns)

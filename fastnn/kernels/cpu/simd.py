@@ -65,16 +65,16 @@ class _TileBuilder:
     only the columns and rows that exist.
     """
 
-    def __init__(self, builder, precision, tile, edge, arguments):
+    def __init__(self, builder, precision, tile, edge, matrices, bias, words):
         self.builder = builder
         self.tile = tile
         self.element = IR_TYPES[precision]
         self.vector = ir.VectorType(self.element, tile.lanes)
         self.mask_type = ir.VectorType(ir.IntType(1), tile.lanes)
         self.alignment = self.element.get_abi_size(target_data())
-        (self.a, self.row_stride, self.k_stride, self.b, self.b_stride, self.k,
-         self.c, self.c_stride, self.bias, self.init, self.n_rows, self.n_columns
-         ) = arguments  # fmt: skip
+        (self.a, self.row_stride, self.k_stride), (self.b, self.b_stride, _) = matrices[:2]
+        (self.c, self.c_stride, _), self.bias = matrices[2], bias
+        self.init, self.k, self.n_rows, self.n_columns = words
         self.masks = self._masks() if edge else None
 
     def emit(self):
@@ -245,32 +245,41 @@ def data_pointer(context, builder, array_type, array, offset):
 
 
 def make_tile(precision, tile, *, edge):
-    """The tile as an intrinsic on 1-D arrays and offsets into them.
+    """The tile as an intrinsic: ``tile(a, b, c, bias, init, k, n_rows, n_columns)``.
 
-    ``tile(a, a_offset, row_stride, k_stride, b, b_offset, b_stride, k, c, c_offset,
-    c_stride, bias, bias_offset, init, n_rows, n_columns)``; A[i, p] is at ``a_offset + i *
-    row_stride + p * k_stride``, row p of B at ``b_offset + p * b_stride``, row i of C at
-    ``c_offset + i * c_stride``. k is at least 1.
+    A, B and C are NamedTuples of a 1-D array, which begins with the matrix's first element, and
+    of its strides from row to row and from column to column. The rows of B and C are contiguous.
+    k is at least 1.
     """
 
     @intrinsic
-    def run_tile(typingctx, a, a_offset, row_stride, k_stride, b, b_offset, b_stride, k,
-                 c, c_offset, c_stride, bias, bias_offset, init, n_rows, n_columns):  # fmt: skip
+    def run_tile(typingctx, a, b, c, bias, init, k, n_rows, n_columns):
         def codegen(context, builder, signature, values):
-            types = signature.args
-            pointers = {
-                i: data_pointer(context, builder, types[i], values[i], values[i + 1])
-                for i in (0, 4, 8, 11)
-            }
-            arguments = (pointers[0], values[2], values[3], pointers[4], values[6], values[7],
-                         pointers[8], values[10], pointers[11], *values[13:])  # fmt: skip
-            _TileBuilder(builder, precision, tile, edge, arguments).emit()
+            matrices = [
+                _matrix(context, builder, kind, value)
+                for kind, value in zip(signature.args[:3], values[:3], strict=True)
+            ]
+            first_bias = data_pointer(
+                context, builder, signature.args[3], values[3], ir.Constant(WORD, 0)
+            )
+            words = values[4:]
+            _TileBuilder(builder, precision, tile, edge, matrices, first_bias, words).emit()
             return context.get_dummy_value()
 
-        i = nb.int64
-        return nb.void(a, i, i, i, b, i, i, i, c, i, i, bias, i, i, i, i), codegen
+        return nb.void(a, b, c, bias, nb.int64, nb.int64, nb.int64, nb.int64), codegen
 
     return run_tile
+
+
+def _matrix(context, builder, kind, value):
+    """A pointer to a matrix's first element, and its two strides as words."""
+    array, *strides = (builder.extract_value(value, i) for i in range(3))
+    pointer = data_pointer(context, builder, kind.types[0], array, ir.Constant(WORD, 0))
+    words = (
+        context.cast(builder, stride, own, nb.int64)
+        for own, stride in zip(kind.types[1:], strides, strict=True)
+    )
+    return pointer, *words
 
 
 def make_transpose(precision, lanes):
