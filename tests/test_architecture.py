@@ -173,3 +173,18 @@ def test_functions_fit_a_screen(path):
             if body and node.name != "__init__":
                 length = body[-1].end_lineno - body[0].lineno + 1
                 assert length <= 60, f"{path.name}: {node.name} has {length} lines"
+
+
+# The compiled product takes its words one by one, as a C function does.
+OF_WORDS = {"multiply"}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_parameter_lists_are_short(path):
+    """Eight at most, but for public constructors and units, which have a step and a task first."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.FunctionDef) or node.name in {"__init__", *OF_WORDS}:
+            continue
+        names = [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
+        if names[:2] != ["step", "task"]:
+            assert len(names) <= 8 + (names[:1] in (["self"], ["typingctx"])), f"{path.name}: {node.name}"
