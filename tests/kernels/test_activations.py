@@ -1,16 +1,16 @@
 """Activations and their derivatives against PyTorch's, in the kernels and in plain Python."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from common import RECORDINGS
 from fastnn.kernels import activations, catalog
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.cpu import jit
 
-RECORDED = json.loads((Path(__file__).parent / "recordings" / "activations.json").read_text())
+RECORDED = json.loads((RECORDINGS / "activations.json").read_text())
 X = np.array(RECORDED["x"])
 PYTORCH_NAMES = {"logistic": "sigmoid"}
 TOLERANCE = {"float32": 2e-6, "float64": 1e-14}

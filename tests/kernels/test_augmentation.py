@@ -13,28 +13,17 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
+from augmented import EVERYTHING, images, train
 from common import assert_same_model, run_python
-from fastnn import ImageAugmenter, MLPClassifier, MLPRegressor, backends
+from fastnn import ImageAugmenter, MLPClassifier, MLPRegressor
 from fastnn.exceptions import AdviceWarning
 from fastnn.kernels import augmentation
 from fastnn.kernels.cpu import pace
-from fastnn.network.data import Data
-from fastnn.network.layers import Network
-from fastnn.network.regularization import Regularization
-from fastnn.network.state import OptimizerState, TrainingState
+from processors import AVX2, host_has
 from reference_augmentation import augmented
-from test_bits import AVX2, host_has
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-EVERYTHING = dict(
-    shift=(3, 2), rotate=25, scale=(0.3, 0.2), skew=0.2, reflect="both", contrast=0.4,
-    elastic=(34, 4),
-)  # fmt: skip
 SMALL = dict(hidden_layer_sizes=(12,), batch_size=32, max_iter=3, random_state=0)
-
-
-def images(n=20, shape=(9, 12), dtype=np.float64, seed=0):
-    return np.random.default_rng(seed).uniform(-1, 1, (n, np.prod(shape))).astype(dtype)
 
 
 def places(n, height, width):
@@ -249,24 +238,6 @@ def test_memory_of_transform(shape, n, settings, most):
 
 # ---- training --------------------------------------------------------------------------
 
-NETWORK = Network((108, 17, 4), "relu", "log_loss")
-
-
-def train(X, augmenter, *, epochs=1, n_jobs=None, seed=3, dropout=(), dtype="float64"):
-    """Parameters after some epochs of the rows in order, in mini-batches of 100."""
-    params = NETWORK.initialize(np.random.RandomState(0), dtype)
-    y = np.arange(len(X), dtype=np.int32)[:, None] % 4
-    settings = None if augmenter is None else augmenter.check_images(X)
-    trainer = backends.get_backend(n_jobs=n_jobs).trainer(
-        NETWORK, Data(X, y),
-        TrainingState(params, OptimizerState("adam", params.size, params.dtype, 0.01)),
-        regularization=Regularization(0.01, dropout=dropout, seed=seed, augmentation=settings),
-        batch_size=100,
-    )  # fmt: skip
-    for _ in range(epochs):
-        trainer.train_epoch(np.arange(len(X)))
-    return params
-
 
 @pytest.mark.parametrize("dropout", [(), (0.2, 0.5)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -296,7 +267,8 @@ import hashlib, json, sys
 import numpy as np
 from common import share_all_work, with_help
 from fastnn.kernels.cpu import simd
-from test_augmentation import EVERYTHING, ImageAugmenter, images, train
+from augmented import EVERYTHING, images, train
+from fastnn import ImageAugmenter
 n_jobs = json.loads(sys.argv[1])
 if n_jobs > 1:
     share_all_work()

@@ -8,7 +8,7 @@ import pytest
 import fastnn
 from common import run_python
 from fastnn.kernels.numba_internals import FIRST_NUMBA, FIRST_NUMBA_TOO_NEW, check_version
-from test_packaging import requires_at_runtime
+from requirements import requires_at_runtime
 
 # Imports fastnn with another version of Numba, prints what two uses raise, and then uses its own.
 PROGRAM = """

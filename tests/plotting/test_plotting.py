@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from common import child_environment, estimator_for, make_problem, run_python
+from common import TESTS, child_environment, estimator_for, make_problem, run_python
 from fastnn import (
     LossCurveDisplay,
     MLPClassifier,
@@ -499,7 +498,7 @@ def test_examples_make_their_folder(name, tmp_path):
     """On noise in place of MNIST."""
     X, y = np.random.default_rng(0).random((100, 784)), np.arange(100) // 10
     np.savez(tmp_path / "mnist.npz", X_train=X, y_train=y, X_test=X, y_test=y)
-    example, folder = Path(__file__).parent.parent / f"examples/{name}.py", tmp_path / "new/folder"
+    example, folder = TESTS.parent / f"examples/{name}.py", tmp_path / "new/folder"
     environment = child_environment(FASTNN_MNIST=str(tmp_path / "mnist.npz"))
     subprocess.run([sys.executable, example, folder], env=environment, check=True, timeout=300)
     assert (folder / f"{name}.png").stat().st_size > 10_000

@@ -1,6 +1,7 @@
 """How scikit-learn and fastnn answer a case of `odd_inputs`, and where the answers differ."""
 
 import re
+import sys
 import traceback
 import warnings
 from dataclasses import dataclass, field
@@ -280,3 +281,15 @@ def are_close(theirs, ours, moved, relative):
                 allowed = allowed + 100 * np.nan_to_num(far, nan=0.0, posinf=np.inf)
         close = (np.abs(theirs - ours) <= allowed) | (theirs == ours)
     return bool(np.all(close | (np.isnan(theirs) & np.isnan(ours)) | np.isinf(allowed)))
+
+
+if __name__ == "__main__":
+    number = int(sys.argv[1])
+    print(make_case(number))
+    for name, value in vars(make_case(number)).items():
+        print(name, value)
+    for estimators in (THEIRS, OURS):
+        for found in answers(estimators, number):
+            print(found)
+    for found in differences(number):
+        print(found)

@@ -13,21 +13,8 @@ from sklearn.utils.fixes import parse_version
 import fastnn
 from common import run_python
 
-onnx = pytest.importorskip("onnx")
-skl2onnx = pytest.importorskip("skl2onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
-
-
-def through_onnx(model, X):
-    """All outputs of the converted model for X, computed by ONNX's runtime in float32."""
-    X = X.astype(np.float32)
-    options = {"zipmap": False} if hasattr(model, "predict_proba") else None
-    converted = skl2onnx.to_onnx(model, X[:1], options=options)
-    onnx.checker.check_model(converted)
-    session = onnxruntime.InferenceSession(
-        converted.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, {session.get_inputs()[0].name: X})
+# It imports onnx, skl2onnx and onnxruntime.
+through_onnx = pytest.importorskip("through_onnx").through_onnx
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +108,7 @@ if "before" in sys.argv:
     import skl2onnx
 import fastnn
 fastnn.patch_sklearn()
-from test_onnx import through_onnx
+from through_onnx import through_onnx
 
 X, y = load_iris(return_X_y=True)
 model = MLPClassifier(20, max_iter=50, random_state=0).fit(X, y)

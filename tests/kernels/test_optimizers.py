@@ -1,12 +1,12 @@
 """Optimizers as they stand, in plain Python, against trajectories of PyTorch's."""
 
 import json
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from common import RECORDINGS
 from fastnn import backends
 from fastnn.kernels.optimizers import OPTIMIZERS, OptimizerRule
 from fastnn.network.data import Data
@@ -15,7 +15,7 @@ from fastnn.network.regularization import Regularization
 from fastnn.network.state import OptimizerState, TrainingState
 from reference import muon_step
 
-RECORDED = json.loads((Path(__file__).parent / "recordings" / "optimizers.json").read_text())
+RECORDED = json.loads((RECORDINGS / "optimizers.json").read_text())
 CASES = RECORDED["elementwise"]["cases"]
 # PyTorch adds Adam's epsilon after the bias correction, scikit-learn before it.
 NAMES = {

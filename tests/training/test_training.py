@@ -1,7 +1,6 @@
 """Schedules, stopping and best weights, on scripted trainers and by scikit-learn's own rules."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from scipy.optimize import rosen, rosen_der
 from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 from sklearn.utils import shuffle
 
-from common import make_problem, needs_sklearn
+from common import RECORDINGS, make_problem, needs_sklearn
 from fastnn import MLPRegressor, backends
 from fastnn.estimators.preparation import Call
 from fastnn.estimators.validation_set import Given
@@ -397,7 +396,7 @@ def test_lbfgs_does_an_iteration_however_little_time_there_is():
     assert result.loss == rosen(result.params) < rosen(start)
 
 
-RECORDED = json.loads((Path(__file__).parent / "recordings" / "schedules.json").read_text())
+RECORDED = json.loads((RECORDINGS / "schedules.json").read_text())
 
 
 def test_cosine_is_that_of_pytorch():

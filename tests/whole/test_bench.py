@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from common import child_environment
+from common import TESTS, child_environment
 
-BENCH = Path(__file__).parent.parent / "bench"
+BENCH = TESTS.parent / "bench"
 
 # A process that measures, and one that it has started, as a search does, are at work.
 AT_WORK = """

@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from common import child_environment, needs_sklearn
+from common import TESTS, child_environment, needs_sklearn
 
-FOLDER = Path(__file__).parent / "programs"
+FOLDER = TESTS / "programs"
 # Its scores are those of hundreds of steps of L-BFGS over kinks, which rounding decides.
 SENSITIVE = FOLDER / "varying_alpha.py"
 PROGRAMS = sorted(set(FOLDER.glob("*.py")) - {SENSITIVE})

@@ -4,7 +4,7 @@ import pytest
 
 import golden
 from common import run_python
-from test_bits import AVX2, host_has
+from processors import AVX2, host_has
 
 SUMS = """
 import json, sys

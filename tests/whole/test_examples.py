@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from common import child_environment
+from common import TESTS, child_environment
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = TESTS.parent / "examples"
 # RUNS has each example's arguments on the command line, and words that it prints.
 RUNS = {
     "drop_in.py": ([], ""),

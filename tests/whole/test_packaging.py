@@ -5,8 +5,6 @@ import doctest
 import inspect
 import re
 import sys
-import tomllib
-from importlib.metadata import requires
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ from common import (
     run_python,
     scikit_learn_twin,
 )
+from requirements import requires_at_runtime
 
 PACKAGE = Path(fastnn.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -87,14 +86,6 @@ def test_dependencies():
             else:
                 continue
             assert {name.partition(".")[0] for name in imported} <= allowed, path
-
-
-def requires_at_runtime():
-    """Requirements outside the extras, of the checkout or of the installed package."""
-    pyproject = PACKAGE.parent / "pyproject.toml"
-    if pyproject.exists():
-        return tomllib.loads(pyproject.read_text())["project"]["dependencies"]
-    return [line for line in requires("scikit-fastnn") if "extra ==" not in line]
 
 
 def test_files():

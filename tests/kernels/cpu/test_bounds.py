@@ -8,16 +8,15 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastnn
-from common import child_environment
-from test_bits import AVX2, host_has
+from common import HELPERS, child_environment
+from processors import AVX2, host_has
 
-PROGRAM = Path(__file__).with_name("bounds_cases.py")
+PROGRAM = HELPERS / "bounds_cases.py"
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="mprotect is POSIX's")
 
 

@@ -19,6 +19,9 @@ from sklearn.utils.fixes import parse_version
 
 import fastnn
 
+HELPERS = Path(__file__).parent
+TESTS = HELPERS.parent
+RECORDINGS = TESTS / "recordings"
 ESTIMATORS = (fastnn.MLPClassifier, fastnn.MLPRegressor)
 SCIKIT_LEARN = {
     fastnn.MLPClassifier: sklearn.neural_network.MLPClassifier,
@@ -163,10 +166,10 @@ def assert_raises_as_scikit_learn(call_ours, call_theirs, message):
 
 
 def child_environment(**variables):
-    """The environment for a subprocess that can import fastnn and the test modules."""
+    """The environment for a subprocess that can import fastnn and the helpers of tests."""
     paths = [
         str(Path(fastnn.__file__).parent.parent),
-        str(Path(__file__).parent),
+        str(HELPERS),
         os.environ.get("PYTHONPATH", ""),
     ]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **variables}

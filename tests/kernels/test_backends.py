@@ -2,12 +2,12 @@
 
 import itertools
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import sparse
 
+from common import RECORDINGS
 from fastnn import backends
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import (
@@ -23,6 +23,7 @@ from fastnn.network.data import Data
 from fastnn.network.layers import Network
 from fastnn.network.regularization import Regularization
 from fastnn.network.state import OptimizerState, TrainingState, WeightAverage
+from plain_steps import train
 from reference import ReferenceBackend, dropout_masks
 
 HIDDEN = ((9,), (40, 13), ())
@@ -193,16 +194,6 @@ def test_regularization(name, rule, dtype):
             )
 
 
-def train(backend, network, data, params, regularization, rule="sgd", rate=0.0, batch_size=None):
-    """The loss of an epoch of plain steps in the data's order, at most one by default."""
-    optimizer = OptimizerState(rule, len(params), params.dtype, rate, momentum=0.0)
-    trainer = backend.trainer(
-        network, data, TrainingState(params, optimizer), regularization=regularization,
-        batch_size=batch_size or len(data.y),
-    )  # fmt: skip
-    return trainer.train_epoch(np.arange(len(data.y)))
-
-
 TRAINED = {
     "batch_norm": (True, Regularization(0.1)),
     "dropout": (False, Regularization(0.1, dropout=(0.2, 0.3, 0.0), seed=3)),
@@ -270,7 +261,7 @@ def test_batch_norm_is_that_of_pytorch():
 
     Its layers pass the data on; the losses' gradient is what PyTorch was given from above.
     """
-    recorded = json.loads((Path(__file__).parent / "recordings" / "batch_norm.json").read_text())
+    recorded = json.loads((RECORDINGS / "batch_norm.json").read_text())
     network = Network((5, 5, 5), "identity", "squared_error", batch_norm=True)
     params = network.pack([np.eye(5)] * 2, [np.zeros(5)] * 2, np.float64)
     scale, shift, mean, variance = (views[0] for views in network.norms(params))

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from common import run_python
+from processors import AVX2, host_has
 
 # Trains networks of several widths, dense and sparse, with every activation, and prints one hash.
 TRAIN = """
@@ -52,10 +53,6 @@ def run():
 digest = with_help(run) if force_parallel else run()
 print(json.dumps([digest, simd.vector_bytes()]))
 """
-AVX2 = {
-    "NUMBA_CPU_NAME": "haswell",
-    "NUMBA_CPU_FEATURES": "+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+bmi,+bmi2",
-}
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +77,6 @@ def test_threads(serial, n_jobs):
 def test_threads_as_they_come(serial):
     """The number of threads chosen slice by slice, by measurement."""
     assert train(None)[0] == serial[0]
-
-
-def host_has(feature):
-    import llvmlite.binding as llvm
-
-    return llvm.get_host_cpu_features().get(feature, False)
 
 
 @pytest.mark.slow

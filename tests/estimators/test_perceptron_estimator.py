@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from common import run_python
 from fastnn import Perceptron
 from fastnn.kernels import perceptron as kernel
-from test_perceptron import INPUTS, OR, X3, Y3, assert_same, assert_weights
+from perceptrons import INPUTS, OR, X3, Y3, assert_same, assert_weights
 
 # ---- as an estimator -------------------------------------------------------------------
 

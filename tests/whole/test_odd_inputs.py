@@ -1,13 +1,11 @@
 """On odd input, fastnn answers as scikit-learn does, but for what README says.
 
-`python tests/test_odd_inputs.py NUMBER` shows the case of that number and both answers to it.
+`python tests/helpers/odd_comparison.py NUMBER` shows the case of that number and both answers.
 """
 
 import fractions
 import re
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from scipy import sparse
 
 from common import (
     PROBLEMS,
+    TESTS,
     assert_raises_as_scikit_learn,
     estimator_for,
     has_sklearn,
@@ -27,10 +26,10 @@ from common import (
     sample_weights,
     scikit_learn_twin,
 )
-from odd_comparison import OURS, THEIRS, answers, differences, is_deliberate, is_single
+from odd_comparison import THEIRS, answers, differences, is_deliberate, is_single
 from odd_inputs import make_case
 
-README = Path(__file__).parent.parent / "README.md"
+README = TESTS.parent / "README.md"
 
 
 @dataclass
@@ -401,15 +400,3 @@ def test_an_undefined_loss_of_lbfgs_is_told():
     with np.errstate(all="ignore"):
         theirs = scikit_learn_twin(ours).fit(huge, y)
     assert_array_equal(ours.fit(huge, y).loss_, theirs.loss_)
-
-
-if __name__ == "__main__":
-    number = int(sys.argv[1])
-    print(make_case(number))
-    for name, value in vars(make_case(number)).items():
-        print(name, value)
-    for estimators in (THEIRS, OURS):
-        for found in answers(estimators, number):
-            print(found)
-    for found in differences(number):
-        print(found)

@@ -19,7 +19,7 @@ from fastnn.network.initializers import INITIALIZERS
 from fastnn.network.layers import Network
 from fastnn.network.regularization import Regularization
 from fastnn.training.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES
-from test_backends import train
+from plain_steps import train
 
 FEATURES = {
     "nothing": {},

@@ -1,7 +1,7 @@
 """Trainings whose bits are recorded, and the record.
 
-    python tests/golden.py            # compare this machine's sums with the record
-    python tests/golden.py --record   # write them anew, where bits are meant to change
+    python tests/helpers/golden.py            # compare this machine's sums with the record
+    python tests/helpers/golden.py --record   # write them anew, where bits are meant to change
 
 The data are drawn by operations that are exact on every machine, so that the sums are, too. What
 belongs to LAPACK (orthogonal weights) or to SciPy (L-BFGS) has no place here.
@@ -18,7 +18,7 @@ from scipy import sparse
 
 import fastnn
 
-RECORD = Path(__file__).parent / "recordings" / "golden.json"
+RECORD = Path(__file__).parents[1] / "recordings" / "golden.json"
 N_SAMPLES, N_FEATURES = 150, 12
 BASE = {"hidden_layer_sizes": (20, 9), "max_iter": 4, "batch_size": 32, "random_state": 0}
 

@@ -187,4 +187,6 @@ def test_parameter_lists_are_short(path):
             continue
         names = [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
         if names[:2] != ["step", "task"]:
-            assert len(names) <= 8 + (names[:1] in (["self"], ["typingctx"])), f"{path.name}: {node.name}"
+            assert len(names) <= 8 + (names[:1] in (["self"], ["typingctx"])), (
+                f"{path.name}: {node.name}"
+            )
