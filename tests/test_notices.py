@@ -29,7 +29,7 @@ from common import (
 from fastnn import MLPClassifier, MLPRegressor, notices
 from fastnn.estimators import advice
 from fastnn.exceptions import AdviceWarning
-from reference import Recorder, use_backend
+from reference_backend import Recorder, use_backend
 
 X, y = make_problem("binary")
 SHORT = dict(hidden_layer_sizes=(3,), max_iter=2, random_state=0)

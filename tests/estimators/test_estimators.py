@@ -29,7 +29,7 @@ from common import (
 from fastnn import MLPClassifier, MLPRegressor
 from fastnn.estimators.parameters import USED_WITH, ignored_parameters
 from fastnn.exceptions import AdviceWarning
-from reference import Recorder, use_backend
+from reference_backend import Recorder, use_backend
 
 SMALL = dict(hidden_layer_sizes=(6, 4), max_iter=5, random_state=0)
 

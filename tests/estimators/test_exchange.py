@@ -9,7 +9,6 @@ import pytest
 import sklearn
 import sklearn.neural_network as sk
 from scipy import sparse
-from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -19,6 +18,7 @@ from sklearn.utils.fixes import parse_version
 
 import fastnn
 from common import ACTIVATIONS, PROBLEMS, estimator_for, make_problem, scikit_learn_twin
+from exchanges import assert_same_predictions, assert_same_weights, fitted
 from fastnn.kernels.losses import LOSSES
 
 HAS_POISSON = parse_version(sklearn.__version__) >= parse_version("1.7")
@@ -36,33 +36,6 @@ STOCHASTIC = {
     "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.2},
     "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 9.0, "n_iter_no_change": 2},
 }
-
-
-def fitted(problem, **params):
-    """A small estimator of ours, fitted; and its X and y."""
-    X, y = make_problem(problem)
-    settings = {"hidden_layer_sizes": (9, 5), "max_iter": 8, "random_state": 0, "batch_size": 20}
-    if params.get("solver") == "lbfgs":
-        del settings["batch_size"]
-    return estimator_for(problem, **settings | params).fit(X, y), X, y
-
-
-def assert_same_predictions(a, b, X, tolerance=1e-12):
-    # Probabilities are compared, as scikit-learn takes their logarithms after rounding.
-    if not hasattr(a, "classes_"):
-        np.testing.assert_allclose(a.predict(X), b.predict(X), rtol=tolerance, atol=tolerance)
-        return
-    left, right = a.predict(X), b.predict(X)
-    assert sparse.issparse(left) == sparse.issparse(right)
-    if sparse.issparse(left):
-        left, right = left.toarray(), right.toarray()
-    np.testing.assert_array_equal(left, right)
-    np.testing.assert_allclose(a.predict_proba(X), b.predict_proba(X), rtol=0, atol=tolerance)
-
-
-def assert_same_weights(a, b, tolerance=1e-9):
-    for left, right in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True):
-        np.testing.assert_allclose(left, right, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -189,33 +162,6 @@ def test_batch_normalisation_is_folded_in(problem):
     assert_same_weights(ours.partial_fit(X, y), theirs.partial_fit(X, y))
 
 
-@pytest.mark.parametrize("solver", ["adamw", "rmsprop", "muon"])
-def test_what_only_training_needs_is_left_out_in_one_warning(solver):
-    params = {"dropout": 0.2, "l1_ratio": 0.5, "learning_rate": "cosine", "n_jobs": 1}
-    ours, X, _ = fitted("multiclass", solver=solver, loss="squared_error", **params)
-    with pytest.warns(UserWarning) as caught:
-        theirs = ours.to_sklearn()
-    assert [str(warning.message) for warning in caught] == [
-        f"scikit-learn's MLPClassifier does not have solver={solver!r} (now 'adam'), "
-        "learning_rate='cosine' (now 'constant'), l1_ratio=0.5, dropout=0.2, n_jobs=1, "
-        "loss='squared_error'. The predictions are the same. Training the result further goes on "
-        "without them."
-    ]
-    assert caught[0].filename == __file__
-    assert theirs.solver == "adam" and theirs.learning_rate == "constant"
-    assert not hasattr(theirs, "_optimizer")
-    assert_same_predictions(ours, theirs, X)
-
-
-def test_parameters_that_no_step_depends_on_leave_the_optimizer():
-    ours, X, y = fitted("regression", n_jobs=1, dtype="float64", weight_init="he_normal")
-    ours.verbose = "progress"
-    left_out = r"verbose='progress' \(now True\), weight_init='he_normal', dtype='float64', n_jobs"
-    with pytest.warns(UserWarning, match=left_out):
-        theirs = ours.to_sklearn()
-    assert_same_weights(ours.partial_fit(X, y), theirs.partial_fit(X, y))
-
-
 @pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile"])
 def test_losses_that_scikit_learn_does_not_have(loss):
     ours, X, _ = fitted("regression", loss=loss)
@@ -236,22 +182,6 @@ def test_gamma_regression_predicts_by_the_exponential():
         theirs = ours.to_sklearn()
     assert_same_predictions(ours, theirs, X)
     assert theirs.predict(X).min() > 0
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"activation": ("relu", "gelu")}, r"no activation='gelu', that of hidden layer 2\. Train"),
-        ({"activation": "prelu"}, "no activation='prelu', that of hidden layer 1"),
-        ({"activation": ("relu", "tanh")}, r"for all hidden layers, not \('relu', 'tanh'\)"),
-        ({"loss": "hinge"}, "no loss='hinge': .* Train with loss='log_loss'"),
-    ],
-)
-def test_what_scikit_learn_cannot_express(params, message):
-    model, _, _ = fitted("multiclass", **params)
-    for ours in (model, clone(model)):
-        with pytest.raises(ValueError, match=message):
-            ours.to_sklearn()
 
 
 def test_a_loss_with_another_output_activation(monkeypatch):
@@ -294,16 +224,6 @@ def test_a_validation_set_of_ones_own():
     assert ours.best_epoch_ < len(ours.loss_curve_)
     assert not hasattr(theirs, "_optimizer")
     assert_same_predictions(ours, theirs, X)
-
-
-def test_another_solver_and_larger_layers_put_in_place_begin_anew():
-    ours, X, y = fitted("regression", hidden_layer_sizes=3)
-    theirs = ours.set_params(solver="sgd").to_sklearn()
-    assert_same_weights(ours.partial_fit(X, y), theirs.partial_fit(X, y))
-    larger, _, _ = fitted("regression", hidden_layer_sizes=7)
-    ours.coefs_, ours.intercepts_ = larger.coefs_, larger.intercepts_
-    theirs = ours.set_params(hidden_layer_sizes=7).to_sklearn()
-    assert_same_weights(ours.partial_fit(X, y), theirs.partial_fit(X, y))
 
 
 class OfThree(fastnn.MLPClassifier):
@@ -453,36 +373,6 @@ def test_unfitted_with_what_scikit_learn_does_not_have():
         fastnn.MLPClassifier(dropout=0.5).to_sklearn()
     with pytest.raises(ValueError, match="The 'solver' parameter of MLPClassifier must be"):
         fastnn.MLPClassifier(solver="guess").to_sklearn()
-
-
-@pytest.mark.parametrize(
-    "params",
-    [
-        {"learning_rate": "adaptive"},
-        {"learning_rate": "invscaling", "power_t": 2.0},
-        {"solver": "lbfgs", "early_stopping": True},
-    ],
-    ids=str,
-)
-def test_parameters_without_effect_stay_as_they_are(params):
-    ours, X, y = fitted("regression", **params)
-    theirs = scikit_learn_twin(ours).fit(X, y)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        there, here = ours.to_sklearn(), fastnn.MLPRegressor.from_sklearn(theirs)
-    assert here.get_params() == ours.get_params()
-    assert there.get_params() == theirs.get_params()
-    assert_same_weights(ours, theirs, 1e-6)
-    if ours.solver == "adam":
-        assert_same_weights(ours.partial_fit(X, y), there.partial_fit(X, y))
-        assert_same_weights(here.partial_fit(X, y), theirs.partial_fit(X, y))
-
-
-@pytest.mark.parametrize("solver", ["adamw", "nadam"])
-def test_a_schedule_goes_with_the_solver_that_has_it(solver):
-    ours, _, _ = fitted("regression", solver=solver, learning_rate="adaptive")
-    with pytest.warns(UserWarning, match=r"\(now 'adam'\), learning_rate='adaptive' \(now 'const"):
-        ours.to_sklearn()
 
 
 WRONG_MODELS = [

@@ -15,17 +15,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import LabelBinarizer
 
 import fastnn
-from common import (
-    assert_same_model,
-    estimator_for,
-    left_as_it_was,
-    make_problem,
-    predictions,
-)
+from common import assert_same_model, estimator_for, left_as_it_was, make_problem, predictions
 from fastnn import MLPClassifier, MLPRegressor, Perceptron, backends
 from fastnn.estimators.pickles import InconsistentVersionWarning
 from fastnn.exceptions import AdviceWarning
-from reference import Recorder, ReferenceBackend, use_backend
+from reference_backend import Recorder, ReferenceBackend, use_backend
 
 SMALL = dict(hidden_layer_sizes=(6, 4), max_iter=5, random_state=0)
 

@@ -11,14 +11,7 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
 from sklearn.preprocessing import LabelBinarizer
 
 import fastnn
-from common import (
-    ESTIMATORS,
-    SCIKIT_LEARN,
-    estimator_for,
-    fit_twin,
-    make_problem,
-    needs_sklearn,
-)
+from common import ESTIMATORS, SCIKIT_LEARN, estimator_for, fit_twin, make_problem, needs_sklearn
 from fastnn.estimators.private_names import NEVER_CALLED
 
 SMALL = dict(hidden_layer_sizes=(6, 4), max_iter=5, random_state=0)

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 
 from common import make_problem
-from fastnn import (
-    MLPClassifier,
-    MLPRegressor,
-    register_activation,
-    register_loss,
-)
+from fastnn import MLPClassifier, MLPRegressor, register_activation, register_loss
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SMALL = dict(hidden_layer_sizes=(12, 6), max_iter=10, random_state=0)

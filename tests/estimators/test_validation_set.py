@@ -1,7 +1,5 @@
 """Validation sets of the user's own, scoring, early stopping, best weights, time."""
 
-import pickle
-import time
 import warnings
 
 import numpy as np
@@ -22,7 +20,6 @@ from common import (
     assert_raises_as_scikit_learn,
     assert_same_model,
     estimator_for,
-    fitted_attributes,
     left_as_it_was,
     make_problem,
     needs_sklearn,
@@ -32,15 +29,7 @@ from common import (
 from fastnn import MLPClassifier, MLPRegressor
 from fastnn.exceptions import AdviceWarning
 from reference import loss_of_rows, targets_of
-
-SMALL = dict(hidden_layer_sizes=(8,), batch_size=16, max_iter=25, random_state=0)
-both_kinds_of_solver = pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-
-
-def split(problem, **settings):
-    """Training and validation rows: X, X_val, y, y_val."""
-    X, y = make_problem(problem, n_samples=120, **settings)
-    return X[:80], X[80:], y[:80], y[80:]
+from validation import SMALL, both_kinds_of_solver, split
 
 
 def scores_by_hand(model, X, X_val, y, y_val, n_epochs):
@@ -204,119 +193,6 @@ def test_weights_of_samples_count_in_the_score(n_epochs):
     model.fit(X, y, X_val=X_val, y_val=y_val, sample_weight_val=weight)
     right = model.predict(X_val)[y_val == 0] == 0
     assert model.best_validation_score_ == right.mean()
-
-
-# ---- partial_fit -----------------------------------------------------------------------
-
-
-def test_partial_fit_has_the_best_weights_and_goes_on_from_the_last():
-    X, X_val, y, y_val = split("multiclass")
-    held_out = {"X_val": X_val, "y_val": y_val}
-    plain = MLPClassifier(**SMALL)
-    model = MLPClassifier(**SMALL, early_stopping=True, n_iter_no_change=3, tol=1e-3)
-    scores, best = [], None
-    for call in range(60):
-        plain.partial_fit(X, y, classes=range(4))
-        model.partial_fit(X, y, classes=range(4), **held_out)
-        scores.append(plain.score(X_val, y_val))
-        if scores[-1] > max(scores[:-1], default=-1):
-            best = pickle.loads(pickle.dumps(plain))
-        assert_same_model(model, best, X_val)
-        assert model.validation_scores_ == scores
-        if model.stop_reason_ is not None:
-            break
-        model = pickle.loads(pickle.dumps(model)) if call == 2 else model
-    assert model.stop_reason_.startswith("Validation score did not improve")
-    assert scores.index(max(scores)) + 1 == model.best_epoch_ < len(scores)
-
-
-def test_partial_fit_after_the_end_changes_nothing():
-    X, X_val, y, y_val = split("regression")
-    held_out = {"X_val": X_val, "y_val": y_val}
-    model = MLPRegressor(**SMALL, early_stopping=True, n_iter_no_change=1, tol=10.0)
-    while getattr(model, "stop_reason_", None) is None:
-        model.partial_fit(X, y, **held_out)
-    assert model.t_ == 3 * 80
-    before = fitted_attributes(model)
-    with pytest.warns(AdviceWarning, match="Early stopping has ended this training .*Validation"):
-        model.partial_fit(X, y, **held_out)
-    np.testing.assert_equal(fitted_attributes(model), before)
-    model.set_params(early_stopping=False).partial_fit(X, y)
-    assert model.t_ == 4 * 80 and model.stop_reason_ is None
-
-
-def test_changed_weights_are_what_partial_fit_goes_on_from():
-    """The user's own changes win over where training was."""
-    X, X_val, y, y_val = split("regression")
-    model = MLPRegressor(**SMALL, scoring=lambda model, X, y: -model.t_)
-    model.partial_fit(X, y, X_val=X_val, y_val=y_val).partial_fit(X, y, X_val=X_val, y_val=y_val)
-    assert model.best_epoch_ == 1  # so that the model is not where training was
-    model.coefs_[0][...] = 0.0
-    model.partial_fit(X, y)
-    assert abs(model.coefs_[0]).max() < 0.1
-
-
-def test_partial_fit_without_a_validation_set():
-    X, y = make_problem("regression")
-    model = MLPRegressor(early_stopping=True)
-    with pytest.raises(
-        ValueError, match="partial_fit does not support early_stopping=True without"
-    ):
-        model.partial_fit(X, y)
-
-
-@pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
-def test_warm_start_has_the_best_weights_and_goes_on_from_the_last(solver, early_stopping):
-    """The model goes on as one without a validation set does, whose weights are the last."""
-    X, X_val, y, y_val = split("multiclass")
-    held_out = {"X_val": X_val, "y_val": y_val}
-    settings = SMALL | dict(
-        max_iter=2, learning_rate_init=0.03, solver=solver, warm_start=True, n_iter_no_change=np.inf
-    )
-    plain = MLPClassifier(**settings)
-    model = MLPClassifier(**settings, early_stopping=early_stopping)
-    best, not_better = None, 0
-    for call in range(15):
-        plain.fit(X, y)
-        model.fit(X, y, **held_out)
-        scores = model.validation_scores_
-        assert scores[-1] == plain.score(X_val, y_val)
-        assert model.loss_curve_ == plain.loss_curve_ and model.n_iter_ == plain.n_iter_
-        if scores[-1] > max(scores[:-2], default=-1) and scores[-1] > scores[-2]:
-            best = pickle.loads(pickle.dumps(plain))
-        if model.best_epoch_ <= len(scores) - 2:
-            not_better += 1
-            if best is not None and model.best_epoch_ == len(best.loss_curve_):
-                assert_same_model(model, best, X_val)
-        assert model.score(X_val, y_val) == model.best_validation_score_ == max(scores)
-        assert scores.index(max(scores)) + 1 == model.best_epoch_
-        model = pickle.loads(pickle.dumps(model)) if call == 2 else model
-    assert not_better > 3
-
-
-def test_what_does_not_go_on_from_the_last_weights():
-    """A warm start without an X_val, or from weights that were changed, and partial_fit."""
-    X, X_val, y, y_val = split("multiclass")
-    held_out = {"X_val": X_val, "y_val": y_val}
-    model = MLPClassifier(**SMALL, warm_start=True, scoring=earlier_is_better)
-    model.fit(X, y, **held_out).set_params(learning_rate_init=1e-9, max_iter=1, scoring=None)
-    assert model.best_epoch_ == 1
-    best = model.coefs_[0].copy()
-    again = pickle.loads(pickle.dumps(model)).fit(X, y, **held_out)
-    last = again._training_state.params[: best.size].reshape(best.shape)
-    assert abs(last - best).max() > 0.02
-    for method in ("fit", "partial_fit"):
-        again = pickle.loads(pickle.dumps(model))
-        getattr(again, method)(X, y)
-        assert abs(again.coefs_[0] - best).max() < 0.01
-    model.coefs_[0][...] = 0.0
-    model.fit(X, y, **held_out)
-    assert abs(model.coefs_[0]).max() < 1e-6
-
-
-def earlier_is_better(model, X, y):
-    return -model.t_
 
 
 # ---- in other tools --------------------------------------------------------------------
@@ -501,67 +377,3 @@ def test_what_has_no_effect_is_said(params, held_out, message):
     given = {"X_val": X_val, "y_val": y_val} if held_out else {}
     with pytest.warns(AdviceWarning, match=message):
         MLPClassifier(8, random_state=0, **params).fit(X, y, **given)
-
-
-# ---- why training ended, and in time ---------------------------------------------------
-
-
-@both_kinds_of_solver
-def test_max_time(solver):
-    X, y = make_problem("regression", n_samples=2000)
-    settings = dict(hidden_layer_sizes=(200,), solver=solver, random_state=0, tol=0)
-    MLPRegressor(**settings, max_iter=1).fit(X, y)
-    model = MLPRegressor(**settings, max_iter=10**6, max_time=0.2)
-    if solver == "adam":
-        model.set_params(n_iter_no_change=np.inf)
-    begin = time.perf_counter()
-    with pytest.warns(ConvergenceWarning, match=r"Maximum time \(max_time=0.2 seconds\) reached"):
-        model.fit(X, y)
-    assert model.stop_reason_ == "Reached max_time=0.2 seconds."
-    assert 1 <= model.n_iter_ < 10**6
-    assert time.perf_counter() - begin < 30
-    assert np.isfinite(model.score(X, y))
-
-
-def test_time_ends_an_epoch_early():
-    """At least a mini-batch is trained on, and what was done counts."""
-    X, y = make_problem("regression", n_samples=20_000)
-    model = MLPRegressor(
-        hidden_layer_sizes=(200, 200), batch_size=10, max_time=1e-9, random_state=0
-    )
-    with pytest.warns(ConvergenceWarning, match="Maximum time"):
-        model.fit(X, y)
-    assert model.n_iter_ == len(model.loss_curve_) == 1
-    assert 10 <= model.t_ < 20_000 and model.t_ % 10 == 0
-    assert np.isfinite(model.loss_)
-
-
-@both_kinds_of_solver
-def test_stop_reasons(solver):
-    X, y = make_problem("regression")
-    with pytest.warns(ConvergenceWarning):
-        model = MLPRegressor(solver=solver, max_iter=2, random_state=0).fit(X, y)
-    assert ("Reached max_iter=2." if solver == "adam" else "ITERATIONS") in model.stop_reason_
-    if solver == "lbfgs":
-        model = MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", random_state=0).fit(X, y)
-        assert model.stop_reason_.startswith("CONVERGENCE")
-        assert len(model.loss_curve_) == model.n_iter_
-        assert model.loss_curve_[-1] == model.loss_ == model.best_loss_
-
-
-@pytest.mark.parametrize("learning_rate", ["cosine", "one_cycle", lambda progress: 1 - progress])
-def test_the_end_of_a_schedule_is_no_failure(learning_rate):
-    X, y = make_problem("regression")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model = MLPRegressor(learning_rate=learning_rate, max_iter=3, random_state=0).fit(X, y)
-    assert model.stop_reason_ == "Reached max_iter=3."
-
-
-def test_stop_reason_of_the_adaptive_rate():
-    X, y = make_problem("regression")
-    model = MLPRegressor(
-        solver="sgd", learning_rate="adaptive", learning_rate_init=1e-5, tol=10.0,
-        n_iter_no_change=1, random_state=0,
-    ).fit(X, y)  # fmt: skip
-    assert model.stop_reason_.endswith("consecutive epochs. Learning rate too small.")

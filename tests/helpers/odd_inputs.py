@@ -12,22 +12,24 @@ import pandas as pd
 from common import has_sklearn
 from odd_forms import (
     DENSE,
-    FORMS_OF_CLASSES,
-    FORMS_OF_NUMBERS,
     FORMS_OF_WEIGHT,
     FORMS_OF_X,
     FRAMES,
     ODD_PARAMETERS,
     ORDINARY,
-    ORDINARY_CLASSES,
-    ORDINARY_NUMBERS,
     SHAPES,
     SPARSE,
     VALUES,
     random_state_of,
     sizes,
+)
+from odd_targets import (
+    FORMS_OF_CLASSES,
+    FORMS_OF_NUMBERS,
+    ORDINARY_CLASSES,
+    ORDINARY_NUMBERS,
     words,
-)  # fmt: skip
+)
 
 HAS_WEIGHTS = has_sklearn("1.7")
 

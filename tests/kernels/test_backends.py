@@ -10,21 +10,15 @@ from scipy import sparse
 from common import RECORDINGS
 from fastnn import backends
 from fastnn.kernels.activations import ACTIVATIONS
-from fastnn.kernels.losses import (
-    CLASS_INDICES,
-    LABELS,
-    LOSSES,
-    NOT_NEGATIVE,
-    NUMBERS,
-    POSITIVE,
-)
+from fastnn.kernels.losses import CLASS_INDICES, LABELS, LOSSES, NOT_NEGATIVE, NUMBERS, POSITIVE
 from fastnn.kernels.optimizers import OPTIMIZERS
 from fastnn.network.data import Data
 from fastnn.network.layers import Network
 from fastnn.network.regularization import Regularization
 from fastnn.network.state import OptimizerState, TrainingState, WeightAverage
 from plain_steps import train
-from reference import ReferenceBackend, dropout_masks
+from reference import dropout_masks
+from reference_backend import ReferenceBackend
 
 HIDDEN = ((9,), (40, 13), ())
 # Outputs by the targets' domain: fewer and more than a vector of any processor holds.

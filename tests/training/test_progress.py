@@ -2,14 +2,11 @@
 
 import contextlib
 import io
-import os
 import re
 import subprocess
 import sys
 import threading
 import time
-import types
-from pathlib import Path
 
 import pytest
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -20,39 +17,7 @@ import fastnn
 from common import child_environment, make_problem, needs_sklearn
 from fastnn.training import progress
 from fastnn.training.progress import make_report
-
-CURSOR_HIDDEN, CURSOR_SHOWN = "\x1b[?25l", "\x1b[?25h"
-
-
-class Clock:
-    """Stands in for the module `time`: an epoch takes as long as the test says."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def perf_counter(self):
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
-    return clock
-
-
-def run_epochs(report, clock, durations, score=None, start_up=0.0):
-    """A fit that takes this long to get ready, and for its epochs; the loss of epoch k is 1 / k."""
-    report.begin()
-    try:
-        clock.now += start_up
-        report.ready()
-        for epoch, seconds in enumerate(durations, 1):
-            clock.now += seconds
-            report.epoch(epoch, 1 / epoch, score)
-    finally:
-        report.end()
-
+from progress_runs import CURSOR_HIDDEN, CURSOR_SHOWN, on_terminal, run_epochs, screen
 
 # ---- nothing, and scikit-learn's lines -------------------------------------------
 
@@ -178,146 +143,6 @@ def test_fit_with_progress_says_why_it_stopped(capsys):
 
 # ---- a terminal ------------------------------------------------------------------------
 
-# The module without its package, which takes a second to import.
-REPORT = f"""
-import sys, threading, time, types
-package = sys.modules["fastnn"] = types.ModuleType("fastnn")
-package.__path__ = [{str(Path(fastnn.__file__).parent)!r}]
-from fastnn.training import progress
-"""
-REPORT += """
-progress._RichDisplay.interval = 0.0
-def run(n=4, error=None, max_epochs=8, **more):
-    report = progress.make_report('progress', max_epochs=max_epochs, n_samples=100, **more)
-    report.begin()
-    try:
-        for epoch in range(1, n + 1):
-            time.sleep(0.01)
-            report.epoch(epoch, 1 / epoch, 0.5)
-        if error: raise error
-        report.message("Stopping [red]now[/red].")
-    finally:
-        report.end()
-"""
-
-
-def on_terminal(code, columns=100, **variables):
-    """Run REPORT and ``code`` on a terminal; return what it shows, and stderr, which is a pipe."""
-    pty = pytest.importorskip("pty")
-    import fcntl
-    import struct
-    import termios
-
-    terminal, its_side = pty.openpty()
-    fcntl.ioctl(its_side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environment = child_environment(**{"TERM": "xterm", "NO_COLOR": "1"} | variables)
-    for name in ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        environment.pop(name, None)  # what makes rich think otherwise
-    process = subprocess.Popen(
-        [sys.executable, "-c", REPORT + code],
-        env=environment,
-        stdin=its_side, stdout=its_side, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    os.close(its_side)
-    shown = bytearray()
-    with contextlib.suppress(OSError):  # how Linux says that the other side is closed
-        while chunk := os.read(terminal, 4096):
-            shown += chunk
-    os.close(terminal)
-    _, stderr = process.communicate(timeout=60)
-    return shown.decode(), stderr.decode()
-
-
-def screen(shown):
-    """The lines that are left on the screen in the end, of what rich wrote to it."""
-    lines, row = [""], 0
-    for token in re.findall(r"\x1b\[\??\d*[A-Za-z]|\r|\n|[^\x1b\r\n]+", shown):
-        if token == "\n":
-            row += 1
-            lines += [""] * (row + 1 - len(lines))
-        elif token == "\x1b[2K":
-            lines[row] = ""
-        elif token == "\x1b[1A":
-            row -= 1
-        elif token[0] not in "\r\x1b":
-            lines[row] = token.rstrip()
-    return [line for line in lines if line]
-
-
-def test_terminal_shows_one_line_with_a_bar():
-    shown, stderr = on_terminal("run()")
-    message, line = screen(shown)
-    assert message == "Stopping [red]now[/red]."
-    assert re.fullmatch(
-        r"Iteration 4/8 [━╸╺ ]{5,30} loss = 0\.25000, score = 0\.5000, took \d\.\d s, "
-        r"[\d,]+ samples/s", line
-    ), line  # fmt: skip
-    assert re.search(r"Iteration 3/8 .* loss = 0\.33333, score = 0\.5000, \d\.\d s left, ", shown)
-    assert shown.count(CURSOR_HIDDEN) == 1 and shown.rindex(CURSOR_SHOWN) > shown.rindex("took")
-    assert stderr == ""
-
-
-@pytest.mark.parametrize(
-    "columns, line",
-    [
-        (60, r"Iteration 4/8 loss = 0\.25000, score = 0\.5000, took \d\.\d s"),
-        (30, r"Iteration 4/8 loss = 0\.25000"),
-        (20, r"Iteration 4/8 loss.*…"),
-    ],
-)
-def test_narrow_terminal_leaves_figures_out(columns, line):
-    shown, _ = on_terminal("run()", columns)
-    assert re.fullmatch(line, screen(shown)[-1]), shown
-
-
-def test_prints_of_others_stay_above_the_line():
-    shown, stderr = on_terminal(
-        "report = progress.make_report('progress', max_epochs=2, n_samples=10)\n"
-        "report.begin()\nprint('of a callback')\nprint('elsewhere', file=sys.stderr)\n"
-        "report.epoch(1, 0.5)\nprint('another')\nreport.end()\n"
-        "print('after', type(sys.stdout).__name__)"
-    )
-    first, second, line, last = screen(shown)
-    assert (first, second, last) == ("of a callback", "another", "after TextIOWrapper")
-    assert line.startswith("Iteration 1/2 ") and stderr == "elsewhere\n"
-
-
-@pytest.mark.parametrize("error", ["ValueError('of the fit')", "KeyboardInterrupt()"])
-def test_exception_leaves_the_terminal_clean(error):
-    shown, stderr = on_terminal(
-        f"try:\n    run(error={error})\nexcept BaseException as error:\n"
-        "    print('caught', type(error).__name__, type(sys.stdout).__name__)\nrun(n=1)"
-    )
-    first, caught, message, second = screen(shown)
-    assert first.startswith("Iteration 4/8 ") and second.startswith("Iteration 1/8 ")
-    assert caught == f"caught {error.split('(')[0]} TextIOWrapper"
-    assert shown.rindex(CURSOR_SHOWN) > shown.rindex(CURSOR_HIDDEN)
-    assert message.startswith("Stopping") and stderr == ""
-
-
-def test_terminal_without_an_epoch_stays_empty():
-    shown, _ = on_terminal("run(n=0, error=None)\nprint('done')")
-    assert screen(shown) == ["Stopping [red]now[/red].", "done"]
-    assert shown.rindex(CURSOR_SHOWN) > shown.rindex(CURSOR_HIDDEN)
-
-
-@pytest.mark.parametrize(
-    "code, variables",
-    [
-        ("sys.modules['rich'] = None\nrun()", {}),
-        ("run()", {"TERM": "dumb"}),
-        ("import os; sys.stdout = open(os.devnull, 'w')\nrun(); sys.stdout = sys.__stdout__\n"
-         "sys.modules['rich'] = None; run()", {}),
-    ],
-    ids=["no-rich", "dumb", "not-stdout"],
-)  # fmt: skip
-def test_plain_lines_where_rich_cannot_draw(code, variables):
-    shown, stderr = on_terminal(code, **variables)
-    first, message, last = shown.splitlines()
-    assert first == "Iteration 1/8, loss = 1.0000, score = 0.5000"
-    assert last.startswith("Iteration 4/8, loss = 0.25000, score = 0.5000, took ")
-    assert "\x1b" not in shown and stderr == ""
-
 
 # ---- an output that is missing or gone ---------------------------------------------------
 
@@ -394,72 +219,6 @@ def test_a_terminal_that_goes_away(break_it, mend_it):
     lines = screen(shown)
     assert stderr == "" and "restored TextIOWrapper" in "".join(lines)
     assert re.match(r"Iteration 1/8 [━╸╺ ]{5,30} loss", lines[-1]), lines
-
-
-# ---- a notebook --------------------------------------------------------------------------
-
-
-class Cell(io.StringIO):
-    """The stdout of a notebook's kernel, and its outputs that are replaced."""
-
-    def __init__(self):
-        super().__init__()
-        self.contents, self.n_updates = [], 0
-
-    def display(self, content, raw, display_id):
-        assert raw and display_id
-        self.contents.append(content)
-        return Handle(self, len(self.contents) - 1)
-
-
-class Handle:
-    def __init__(self, cell, place):
-        self.cell, self.place = cell, place
-
-    def update(self, content, raw):
-        assert raw
-        self.cell.contents[self.place] = content
-        self.cell.n_updates += 1
-
-
-@pytest.fixture
-def cell(monkeypatch):
-    """A notebook's cell; what runs with its stdout runs in it."""
-    shell = type("ZMQInteractiveShell", (), {"__module__": "ipykernel.zmqshell"})()
-    cell = type("OutStream", (Cell,), {"__module__": "ipykernel.iostream"})()
-    package, display = types.ModuleType("IPython"), types.ModuleType("IPython.display")
-    package.get_ipython = lambda: shell
-    display.display = cell.display
-    monkeypatch.setitem(sys.modules, "IPython", package)
-    monkeypatch.setitem(sys.modules, "IPython.display", display)
-    return cell
-
-
-def test_notebook_replaces_an_output_of_the_cell(cell, clock):
-    """An export shows the outputs' last contents, here in plain text and as HTML."""
-    report = make_report("progress", max_epochs=8, n_samples=100, name="fit 1, A(x='<b>')")
-    with contextlib.redirect_stdout(cell):
-        run_epochs(report, clock, [1, 1, 1, 1])
-        report.message("Stopping.")
-    (content,) = cell.contents
-    line = "Iteration 4/8, loss = 0.25000, took 4.0 s, 100 samples/s"
-    assert content["text/plain"] == f"fit 1, A(x='<b>'): {line}"
-    assert content["text/html"].endswith(f" fit 1, A(x=&#x27;&lt;b&gt;&#x27;): {line}</div>")
-    assert 'value="0.500"' in content["text/html"]
-    assert cell.n_updates == 5 and cell.getvalue() == "Stopping.\n"
-
-
-def test_notebook_without_its_stdout_has_plain_lines(cell, clock):
-    with contextlib.redirect_stdout(io.StringIO()) as redirected:
-        run_epochs(make_report("progress", max_epochs=1, n_samples=10), clock, [1])
-    assert cell.contents == [] and redirected.getvalue().startswith("Iteration 1/1, loss")
-
-
-def test_notebook_that_fails_has_plain_lines(cell, clock, monkeypatch):
-    monkeypatch.setitem(sys.modules, "IPython.display", None)
-    with contextlib.redirect_stdout(cell):
-        run_epochs(make_report("progress", max_epochs=1, n_samples=10), clock, [1])
-    assert cell.contents == [] and cell.getvalue().startswith("Iteration 1/1, loss")
 
 
 # ---- several fits at once ----------------------------------------------------------------

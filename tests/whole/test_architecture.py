@@ -1,4 +1,4 @@
-"""The import rule of the house, and that files stay small enough to read."""
+"""The import rule of the house, and that files, functions and parameter lists stay short."""
 
 import ast
 from pathlib import Path
@@ -190,3 +190,11 @@ def test_parameter_lists_are_short(path):
             assert len(names) <= 8 + (names[:1] in (["self"], ["typingctx"])), (
                 f"{path.name}: {node.name}"
             )
+
+
+@pytest.mark.parametrize("folder", ["fastnn", "tests", "bench", "examples"])
+def test_files_are_short(folder):
+    # An installed package comes without the others.
+    paths = (PACKAGE.parent / folder).rglob("*.py")
+    lengths = {str(path): len(path.read_text().splitlines()) for path in paths}
+    assert {name: n for name, n in lengths.items() if n > 500} == {}
