@@ -14,6 +14,7 @@ from fastnn.estimators.parameter_table.parameter import (
     Parameter,
     Use,
     has_hidden_layers,
+    in_words,
     list_of,
     one_of,
     splits_off,
@@ -83,7 +84,7 @@ _add(
     default=False,
     constraint=["boolean"],
     used_with=HIDDEN_LAYERS,
-    summary="batch normalisation of each hidden layer.",
+    summary="whether each hidden layer has batch normalisation.",
     doc="""
     Whether each hidden layer's inputs are normalised, unit by unit, to the mean and variance
     of the mini-batch, before a learned scale and shift and the activation. Predictions take
@@ -250,7 +251,7 @@ _add(
     type=f"{one_of(DEVICES)} or None",
     default=None,
     constraint=[StrOptions(set(DEVICES)), None],
-    summary="where to compute.",
+    summary="where to compute: on the CPU, for now.",
     setting=DEVICES[0],
     changes_steps=False,
     doc="""
@@ -295,7 +296,7 @@ _add(
     default="log_loss",
     constraint=[StrOptions(set(CLASSIFIER_LOSSES))],
     estimators=(CLASSIFIER,),
-    summary="`log_loss`, `squared_error` (of the probabilities) and `hinge`.",
+    summary=f"{in_words(CLASSIFIER_LOSSES)}; the squared error is that of the probabilities.",
     doc="""
     The loss function.
 

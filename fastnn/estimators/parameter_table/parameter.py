@@ -114,4 +114,4 @@ def list_of(registry, names=None):
 def in_words(names):
     """An enumeration of names for the README."""
     *first, last = (f"`{name}`" for name in names)
-    return f"{', '.join(first)} and {last}"
+    return f"{', '.join(first)} and {last}" if first else last

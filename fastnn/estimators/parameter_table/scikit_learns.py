@@ -192,7 +192,7 @@ _add(
         lambda model, _: model.solver != "lbfgs" and _schedule(model) == model.learning_rate,
     ),
     summary=(
-        f"also {in_words(STEP_SCHEDULES)}, or a function of the progress from 0 to 1, with every "
+        f"also {in_words(STEP_SCHEDULES)}, and functions of the progress from 0 to 1, with every "
         "solver but lbfgs; scikit-learn's schedules with our solvers, too. `learning_rate_curve_` "
         "records it."
     ),
