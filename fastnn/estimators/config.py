@@ -12,11 +12,7 @@ import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from sklearn.utils._param_validation import (
-    StrOptions,
-    make_constraint,
-    validate_parameter_constraints,
-)
+from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 
 from fastnn import notices
 from fastnn.estimators.parameter_table import TABLE
@@ -34,14 +30,10 @@ def _allowed(parameter):
 
     None leaves the setting as it is, and its initial value is the way back to none at all.
     """
-    is_known = any(
-        make_constraint(constraint).is_satisfied_by(parameter.setting)
-        for constraint in parameter.constraint
-    )
     return [
         *parameter.constraint,
-        *([] if None in parameter.constraint else [None]),
-        *([] if is_known else [StrOptions({parameter.setting})]),
+        *([] if parameter.allows(None) else [None]),
+        *([] if parameter.allows(parameter.setting) else [StrOptions({parameter.setting})]),
     ]
 
 

@@ -6,6 +6,7 @@ from textwrap import TextWrapper
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils._param_validation import make_constraint
 
 CLASSIFIER, REGRESSOR, PERCEPTRON = "MLPClassifier", "MLPRegressor", "Perceptron"
 
@@ -80,6 +81,10 @@ class Parameter:
         """The entry of a docstring, numpydoc's."""
         default = self.default_text or repr(self.default)
         return f"{self.name} : {self.type}, default={default}\n    {self.doc.strip()}"
+
+    def allows(self, value):
+        """Whether the constraint is satisfied by a value."""
+        return any(make_constraint(part).is_satisfied_by(value) for part in self.constraint)
 
 
 def has_hidden_layers(model):
