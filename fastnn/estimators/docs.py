@@ -120,7 +120,7 @@ def fill_docstring(**own):
     def decorate(cls):
         if cls.__doc__ is not None:  # It is None under python -OO.
             doc = inspect.cleandoc(cls.__doc__)
-            entries = [parameter.entry for parameter in parameters_of(cls.__name__).values()]
+            entries = [entry.docstring for entry in parameters_of(cls.__name__).values()]
             for name, text in (
                 ("parameters", "\n\n".join(entries)),
                 ("attributes", ATTRIBUTES),

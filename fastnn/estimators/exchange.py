@@ -34,7 +34,7 @@ SHARED_ATTRIBUTES = (
     "best_loss_", "validation_scores_", "best_validation_score_", "_no_improvement_count",
     "_random_state",
 )  # fmt: skip
-# Parameters that scikit-learn's training goes on alike without.
+# Parameters without which training goes on alike in scikit-learn.
 NOT_OF_STEPS = {entry.name for entry in TABLE if not entry.changes_steps}
 
 

@@ -26,6 +26,7 @@ OWN = []
 
 
 def _add(name, **fields):
+    """Add a parameter of our own."""
     OWN.append(Parameter(name, is_own=True, **fields))
 
 

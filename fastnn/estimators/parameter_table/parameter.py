@@ -58,8 +58,8 @@ class Parameter:
     setting : object
         What `get_config` says of it at the start, if it can be configured; else None.
     changes_steps : bool
-        Whether a training that is to go on in scikit-learn's estimator, which lacks it, would go
-        on with other steps.
+        Whether a training goes on with other steps in scikit-learn's estimator, which lacks the
+        parameter or its value.
     """
 
     name: str
@@ -77,8 +77,8 @@ class Parameter:
     changes_steps: bool = True
 
     @property
-    def entry(self):
-        """The entry of a docstring, numpydoc's."""
+    def docstring(self):
+        """What the docstring of an estimator says of it, as numpydoc wants it."""
         default = self.default_text or repr(self.default)
         return f"{self.name} : {self.type}, default={default}\n    {self.doc.strip()}"
 
@@ -88,7 +88,7 @@ class Parameter:
 
 
 def has_hidden_layers(model):
-    """Whether there are to be any."""
+    """Whether the network is to have hidden layers."""
     return np.size(model.hidden_layer_sizes) > 0
 
 

@@ -10,6 +10,7 @@ PERCEPTRONS = []
 
 
 def _add(name, **fields):
+    """Add a parameter of the perceptron."""
     PERCEPTRONS.append(Parameter(name, estimators=(PERCEPTRON,), **fields))
 
 

@@ -30,6 +30,7 @@ SCIKIT_LEARNS = []
 
 
 def _add(name, **fields):
+    """Add a parameter of scikit-learn's."""
     SCIKIT_LEARNS.append(Parameter(name, **fields))
 
 
