@@ -3,22 +3,20 @@
     python bench/table.py                                     # print them all
     python bench/table.py --write README.md bench/README.md   # put them into these files
 
-A file says where: ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``, NAME being one of those that
-`sections` returns. What is between the two is replaced.
+A file says where, between the markers that `fastnn.tools.sections` describes. Their names are those
+that `sections` returns.
 """
 
 import argparse
 import json
-import re
-from functools import partial
 from pathlib import Path
 
 import training_table
+from fastnn.tools.sections import write
 from measures import OTHERS, TRAINING
 
 RESULTS = Path(__file__).parent / "results"
 NOT_MEASURED = "Not measured yet: `python bench/run.py` measures, `bench/table.py` fills this in."
-MARKED = re.compile(r"(<!-- (\w+): begin -->\n).*?(<!-- \2: end -->)", re.DOTALL)
 
 
 def load(name):
@@ -38,19 +36,6 @@ def sections():
         result = load(name)
         texts[name] = measure.markdown(result) if result else NOT_MEASURED
     return texts
-
-
-def replace_section(texts, match):
-    begin, name, end = match.groups()
-    return f"{begin}{texts[name]}\n{end}" if name in texts else match[0]
-
-
-def write(path, texts):
-    """Replace what is between a file's markers."""
-    content = path.read_text()
-    if not any(name in texts for _, name, _ in MARKED.findall(content)):
-        raise SystemExit(f"{path} has no markers of {', '.join(texts)}")
-    path.write_text(MARKED.sub(partial(replace_section, texts), content))
 
 
 def main():

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from fastnn import notices
-from fastnn.estimators.parameters import has_hidden_layers
+from fastnn.estimators.parameter_table.parameter import has_hidden_layers
 from fastnn.kernels.losses import LOSSES
 
 # Rows that are looked at, evenly spaced.

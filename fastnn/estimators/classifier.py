@@ -7,7 +7,9 @@ from sklearn.utils.metaestimators import available_if
 from fastnn.estimators.base import BaseMultilayerPerceptron
 from fastnn.estimators.classes import ClassesMixin, predicts_margins
 from fastnn.estimators.docs import fill_docstring
-from fastnn.estimators.parameters import CLASSIFIER_CONSTRAINTS, has_partial_fit
+from fastnn.estimators.parameter_table import constraints_of
+from fastnn.estimators.parameter_table.parameter import CLASSIFIER
+from fastnn.estimators.parameters import has_partial_fit
 from fastnn.estimators.validation_set import Given
 
 
@@ -47,27 +49,6 @@ class MLPClassifier(ClassesMixin, ClassifierMixin, BaseMultilayerPerceptron):
     Parameters
     ----------
     {parameters}
-
-    loss : {'log_loss', 'squared_error', 'hinge'}, default='log_loss'
-        The loss function.
-
-        - 'log_loss', the cross-entropy of the outputs, logistic or softmax.
-        - 'squared_error', half the squared error of these outputs (the quadratic cost, or
-          Brier score).
-        - 'hinge', the margin loss of the raw outputs; for more than two classes that of
-          Crammer and Singer. There are no probabilities, but ``decision_function``.
-
-    label_smoothing : float, default=0.0
-        The part of each target that is spread evenly over all classes (for two classes and
-        for each of many labels, over both), in [0, 1). Not used with loss='hinge'.
-
-    class_weight : 'balanced', dict, list of dict or None, default=None
-        Weights of the classes in the loss, ``{class: weight}``; a class that is not named has
-        weight 1. They multiply those of ``sample_weight``, in the loss of a
-        validation set too, but not in its score. 'balanced' is ``n_samples / (n_classes * count)``,
-        counted by ``sample_weight`` where there is one; ``partial_fit``, which does not see all
-        samples, refuses it. For multilabel y, 'balanced' or a list of a dict for each
-        label, whose weights are multiplied.
 
     Attributes
     ----------
@@ -114,7 +95,7 @@ class MLPClassifier(ClassesMixin, ClassifierMixin, BaseMultilayerPerceptron):
     0.88
     """
 
-    _parameter_constraints: dict = CLASSIFIER_CONSTRAINTS
+    _parameter_constraints: dict = constraints_of(CLASSIFIER)
     _y_numeric = False
 
     def __init__(

@@ -15,17 +15,29 @@ from contextvars import ContextVar
 from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 
 from fastnn import notices
-from fastnn.estimators.parameters import CONSTRAINTS
+from fastnn.estimators.parameter_table import TABLE
 
+_PARAMETERS = sorted(
+    (entry for entry in TABLE if entry.setting is not None), key=lambda entry: entry.name
+)
 # INITIAL is configured at the start; an estimator whose parameter was not given has the other.
-INITIAL = {"device": "cpu", "dtype": "auto", "n_jobs": "auto"}
-ESTIMATOR_DEFAULTS = {"device": None, "dtype": "auto", "n_jobs": None}
-# None leaves a setting as it is; "auto" is the way back to none at all.
-_CONSTRAINTS = {
-    "device": CONSTRAINTS["device"],
-    "dtype": [*CONSTRAINTS["dtype"], None],
-    "n_jobs": [*CONSTRAINTS["n_jobs"], StrOptions({"auto"})],
-}
+INITIAL = {entry.name: entry.setting for entry in _PARAMETERS}
+ESTIMATOR_DEFAULTS = {entry.name: entry.default for entry in _PARAMETERS}
+
+
+def _allowed(parameter):
+    """The constraint of a setting, which may be more than an estimator's parameter may be.
+
+    None leaves the setting as it is, and its initial value is the way back to none at all.
+    """
+    return [
+        *parameter.constraint,
+        *([] if parameter.allows(None) else [None]),
+        *([] if parameter.allows(parameter.setting) else [StrOptions({parameter.setting})]),
+    ]
+
+
+_CONSTRAINTS = {entry.name: _allowed(entry) for entry in _PARAMETERS}
 
 _current = ContextVar("fastnn_config", default=None)
 

@@ -13,27 +13,29 @@ from sklearn.neural_network._base import ACTIVATIONS as THEIR_ACTIVATIONS
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
 from fastnn import notices
+from fastnn.estimators.parameter_table import TABLE
+from fastnn.estimators.parameter_table.scikit_learns import (
+    THEIR_HIDDEN_ACTIVATIONS,
+    THEIR_REGRESSION_LOSSES,
+)
 from fastnn.estimators.parameters import check_activation, check_hidden_layer_sizes
 from fastnn.estimators.private_names import is_ours, steps_of
 from fastnn.estimators.registration import check_known
 from fastnn.estimators.validation_set import BY_SPLIT_OFF_ROWS, BY_TRAINING_LOSS
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
 from fastnn.kernels.optimizers import SCIKIT_LEARN_RULES
+from fastnn.training.schedules import EPOCH_SCHEDULES
 
-# These are scikit-learn's: activations of hidden layers, solvers, learning rates, and a regressor's
-# loss for each output activation.
-HIDDEN_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+# scikit-learn's solvers.
 SOLVERS = ("lbfgs", "sgd", "adam")
-SCHEDULES = ("constant", "invscaling", "adaptive")
-REGRESSION_LOSSES = {"identity": "squared_error", "exp": "poisson"}
 # Fitted attributes with the same names and meanings in both.
 SHARED_ATTRIBUTES = (
     "n_features_in_", "feature_names_in_", "classes_", "n_iter_", "t_", "loss_", "loss_curve_",
     "best_loss_", "validation_scores_", "best_validation_score_", "_no_improvement_count",
     "_random_state",
 )  # fmt: skip
-# Parameters of ours that do not change what a step of training does.
-NOT_OF_STEPS = {"n_jobs", "device", "dtype", "weight_init", "scoring", "max_time", "verbose"}
+# Parameters without which training goes on alike in scikit-learn.
+NOT_OF_STEPS = {entry.name for entry in TABLE if not entry.changes_steps}
 
 
 def counterpart(cls):
@@ -211,11 +213,11 @@ def _out_activation(model):
 def _their_activation(model, names):
     """The one activation of all hidden layers, or ValueError."""
     advice = (
-        f"Train with one of {', '.join(map(repr, HIDDEN_ACTIVATIONS))}, the same in every hidden "
-        "layer, for a network that scikit-learn has."
+        f"Train with one of {', '.join(map(repr, THEIR_HIDDEN_ACTIVATIONS))}, the same in every "
+        "hidden layer, for a network that scikit-learn has."
     )
     for i, name in enumerate(names, start=1):
-        if name not in HIDDEN_ACTIVATIONS:
+        if name not in THEIR_HIDDEN_ACTIVATIONS:
             raise ValueError(
                 f"scikit-learn has no activation={name!r}, that of hidden layer {i}. {advice}"
             )
@@ -226,7 +228,7 @@ def _their_activation(model, names):
     if names:
         return names[0]
     # There is none to apply it.
-    return model.activation if model.activation in HIDDEN_ACTIVATIONS else "relu"
+    return model.activation if model.activation in THEIR_HIDDEN_ACTIVATIONS else "relu"
 
 
 def _their_loss(model, cls, out_activation):
@@ -238,14 +240,14 @@ def _their_loss(model, cls, out_activation):
                 "not margins. Train with loss='log_loss' or 'squared_error'."
             )
         return {}
-    if out_activation not in REGRESSION_LOSSES or out_activation not in THEIR_ACTIVATIONS:
+    if out_activation not in THEIR_REGRESSION_LOSSES or out_activation not in THEIR_ACTIVATIONS:
         hint = " It has the exponential from version 1.7 on." if out_activation == "exp" else ""
         raise ValueError(
             f"The output activation of loss={model.loss!r} is {out_activation!r}, which the "
             f"MLPRegressor of scikit-learn {sklearn.__version__} does not have.{hint} "
             "Train with a loss whose output activation is the identity."
         )
-    loss = REGRESSION_LOSSES[out_activation]
+    loss = THEIR_REGRESSION_LOSSES[out_activation]
     # Before version 1.7 it was no parameter, because there was one only.
     return {"loss": loss}
 
@@ -274,7 +276,7 @@ def _their_parameters(model, cls, known):
     if model.solver not in SOLVERS:
         # scikit-learn's adam has no schedule.
         known |= {"solver": "adam", "learning_rate": "constant"}
-    elif model.learning_rate not in SCHEDULES:
+    elif model.learning_rate not in EPOCH_SCHEDULES:
         known["learning_rate"] = "constant"
     params, left_out = {}, {}
     for name, parameter in defaults.items():
@@ -412,9 +414,9 @@ def _set_our_network(result, model):
     for name in ("coefs_", "intercepts_", "n_layers_", "out_activation_"):
         setattr(result, name, getattr(model, name))
     network, weights = result._fitted_network()
-    if network.link in REGRESSION_LOSSES and not isinstance(model, ClassifierMixin):
+    if network.link in THEIR_REGRESSION_LOSSES and not isinstance(model, ClassifierMixin):
         # The loss that it was fitted by, which need not be what its parameter says now.
-        network = replace(network, loss=REGRESSION_LOSSES[network.link], link=None)
+        network = replace(network, loss=THEIR_REGRESSION_LOSSES[network.link], link=None)
     result._set_network(network, weights)
 
 

@@ -1,186 +1,27 @@
-"""The values that parameters may have, and the solvers that make use of them."""
+"""Checks of parameters, and the warning of those that a fit makes no use of."""
 
 import inspect
 import operator
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
+from sklearn.utils._param_validation import InvalidParameterError
 
 from fastnn import notices
-from fastnn.backends import DEVICES
-from fastnn.estimators.augmenter import ImageAugmenter
+from fastnn.estimators.parameter_table import parameters_of
+from fastnn.estimators.parameter_table.parameter import CLASSIFIER, REGRESSOR
 from fastnn.kernels.activations import ACTIVATIONS
-from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
-from fastnn.kernels.optimizers import OPTIMIZERS, SOLVERS
+from fastnn.kernels.optimizers import SOLVERS
 from fastnn.network.initializers import INITIALIZERS
-from fastnn.training.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES, schedule_of
 
-
-def regression_losses():
-    """Names of the losses of regressors, registered ones included."""
-    return {name for name, loss in LOSSES.items() if loss.domain.is_of_numbers}
-
-
-class _NamesNow(StrOptions):
-    """The names that are known when a parameter is checked; more may be registered."""
-
-    def __init__(self, names):
-        self._names = names
-        super().__init__(names())
-
-    @property
-    def options(self):
-        return self._names()
-
-    @options.setter
-    def options(self, value):
-        """Take no notice of what scikit-learn sets here once."""
-
-
-CONSTRAINTS = {
-    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [_NamesNow(lambda: set(ACTIVATIONS)), "array-like"],
-    "solver": [StrOptions({"lbfgs", *SOLVERS})],
-    "alpha": [Interval(Real, 0, None, closed="left")],
-    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "learning_rate": [StrOptions({*EPOCH_SCHEDULES, *STEP_SCHEDULES}), callable],
-    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-    "power_t": [Interval(Real, 0, None, closed="left")],
-    "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "shuffle": ["boolean"],
-    "random_state": ["random_state"],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "verbose": ["verbose", StrOptions({"progress"})],
-    "warm_start": ["boolean"],
-    "momentum": [Interval(Real, 0, 1, closed="both")],
-    "nesterovs_momentum": ["boolean"],
-    "early_stopping": ["boolean"],
-    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-    "beta_1": [Interval(Real, 0, 1, closed="left")],
-    "beta_2": [Interval(Real, 0, 1, closed="left")],
-    "epsilon": [Interval(Real, 0, None, closed="neither")],
-    "n_iter_no_change": [
-        Interval(Integral, 1, None, closed="left"),
-        Options(Real, {np.inf}),
-    ],
-    "max_fun": [Interval(Integral, 1, None, closed="left")],
-    "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-    "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
-    "input_dropout": [Interval(Real, 0, 1, closed="left")],
-    "weight_average": [Interval(Real, 0, 1, closed="neither"), None],
-    "batch_norm": ["boolean"],
-    "batch_norm_momentum": [Interval(Real, 0, 1, closed="right")],
-    "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
-    "warmup_fraction": [Interval(Real, 0, 1, closed="left")],
-    "weight_init": [StrOptions({"auto", *INITIALIZERS})],
-    "augment": [ImageAugmenter, None],
-    "scoring": [str, callable, None],
-    "max_time": [Interval(Real, 0, None, closed="neither"), None],
-    "dtype": [StrOptions({"auto", "float32", "float64"})],
-    "device": [StrOptions(set(DEVICES)), None],
-    "n_jobs": [
-        Interval(Integral, 1, None, closed="left"),
-        Interval(Integral, None, -1, closed="right"),
-        None,
-    ],
-}
-CLASSIFIER_CONSTRAINTS = {
-    **CONSTRAINTS,
-    "loss": [StrOptions(set(CLASSIFIER_LOSSES))],
-    "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-    "class_weight": [dict, list, StrOptions({"balanced"}), None],
-}
-REGRESSOR_CONSTRAINTS = {
-    **CONSTRAINTS,
-    "loss": [_NamesNow(regression_losses)],
-    "huber_delta": [Interval(Real, 0, None, closed="neither")],
-    "quantile": [Interval(Real, 0, 1, closed="neither")],
-}
-
-
-def _solvers_with(name):
-    """When a solver's own parameter is used, in words and as a test."""
-    users = [solver for solver in SOLVERS if name in OPTIMIZERS[solver].parameters]
-    listed = " or ".join(repr(solver) for solver in users)
-    return f"solver={listed}", lambda model, _: model.solver in users
-
-
-def _schedule(model):
-    return schedule_of(model.learning_rate, model.solver)
-
-
-def splits_off(model):
-    """Whether a fit without a validation set of the user's splits one off."""
-    return model.early_stopping and model.solver != "lbfgs"
-
-
-# For each parameter that not every fit uses: when it is used, in words and as a test of the
-# estimator and of whether the user gives a validation set.
-_STOCHASTIC = ("a solver other than 'lbfgs'", lambda model, _: model.solver != "lbfgs")
+# The parameters that not every fit makes use of, and when one does.
 USED_WITH = {
-    "batch_size": _STOCHASTIC,
-    "learning_rate": (
-        "a solver other than 'lbfgs' and, for 'invscaling' and 'adaptive', other than 'adam'",
-        lambda model, _: model.solver != "lbfgs" and _schedule(model) == model.learning_rate,
-    ),
-    "learning_rate_init": _STOCHASTIC,
-    "power_t": (
-        "learning_rate='invscaling' and a solver other than 'lbfgs' and 'adam'",
-        lambda model, _: model.solver != "lbfgs" and _schedule(model) == "invscaling",
-    ),
-    "warmup_fraction": _STOCHASTIC,
-    "l1_ratio": _STOCHASTIC,
-    "activation": ("hidden layers", lambda model, _: has_hidden_layers(model)),
-    "batch_norm": ("hidden layers", lambda model, _: has_hidden_layers(model)),
-    "dropout": (
-        "hidden layers and a solver other than 'lbfgs'",
-        lambda model, _: model.solver != "lbfgs" and has_hidden_layers(model),
-    ),
-    "input_dropout": _STOCHASTIC,
-    "batch_norm_momentum": (
-        "batch_norm=True, hidden layers and a solver other than 'lbfgs'",
-        lambda model, _: model.solver != "lbfgs" and model.batch_norm and has_hidden_layers(model),
-    ),
-    "max_grad_norm": _STOCHASTIC,
-    "weight_average": _STOCHASTIC,
-    "shuffle": _STOCHASTIC,
-    **{
-        name: _solvers_with(name)
-        for name in ("momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon")
-    },
-    "early_stopping": (
-        "a solver other than 'lbfgs', or a validation set of your own",
-        lambda model, validated: model.solver != "lbfgs" or validated,
-    ),
-    "validation_fraction": (
-        "early_stopping=True, a solver other than 'lbfgs', and without a validation set of your "
-        "own",
-        lambda model, validated: splits_off(model) and not validated,
-    ),
-    "scoring": (
-        "early_stopping=True or a validation set of your own (with 'lbfgs' only with the latter)",
-        lambda model, validated: splits_off(model) or validated,
-    ),
-    "n_iter_no_change": (
-        "a solver other than 'lbfgs', or early_stopping=True and a validation set of your own",
-        lambda model, validated: model.solver != "lbfgs" or (model.early_stopping and validated),
-    ),
-    "augment": _STOCHASTIC,
-    "max_fun": ("solver='lbfgs'", lambda model, _: model.solver == "lbfgs"),
-    "label_smoothing": (
-        "loss='log_loss' or 'squared_error'",
-        lambda model, _: model.loss != "hinge",
-    ),
-    "huber_delta": ("loss='huber'", lambda model, _: model.loss == "huber"),
-    "quantile": ("loss='quantile'", lambda model, _: model.loss == "quantile"),
+    entry.name: entry.used_with
+    for estimator in (CLASSIFIER, REGRESSOR)
+    for entry in parameters_of(estimator).values()
+    if entry.used_with is not None
 }
-
-
-def has_hidden_layers(model):
-    """Whether there are to be any."""
-    return np.size(model.hidden_layer_sizes) > 0
 
 
 def changed_parameters(model):
@@ -197,11 +38,11 @@ def ignored_parameters(model, has_validation=False):
     changed = changed_parameters(model)
     return [
         name
-        for name, (_, is_used) in USED_WITH.items()
+        for name, use in USED_WITH.items()
         if name in changed
         # An empty sequence, one value for each of no layers, asks for nothing.
         and np.size(changed[name]) > 0
-        and not is_used(model, has_validation)
+        and not use.is_met(model, has_validation)
     ]
 
 
@@ -211,7 +52,7 @@ def warn_ignored_parameters(model, has_validation=False):
     if not ignored:
         return
     listed = "; ".join(
-        f"{name}={getattr(model, name)!r} is only used with {USED_WITH[name][0]}"
+        f"{name}={getattr(model, name)!r} is only used with {USED_WITH[name].words}"
         for name in ignored
     )
     notices.advise(

@@ -1,12 +1,9 @@
 """Perceptron: Rosenblatt's rule, with the step activation and scikit-learn's interface."""
 
-from numbers import Integral, Real
-
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     type_of_target,
@@ -24,11 +21,15 @@ from fastnn.estimators.checks import (
     shaped_weights,
 )
 from fastnn.estimators.concurrency import AtOnceMixin
+from fastnn.estimators.docs import fill_docstring
+from fastnn.estimators.parameter_table import constraints_of
+from fastnn.estimators.parameter_table.parameter import PERCEPTRON
 
 # Where scikit-learn's Perceptron warns.
 SKLEARN_MODULE = "sklearn.linear_model._stochastic_gradient"
 
 
+@fill_docstring()
 class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
     """Rosenblatt's perceptron.
 
@@ -40,30 +41,7 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    fit_intercept : bool, default=True
-        Whether the intercept ``w0`` is learned. Otherwise it stays what it began with, 0 or
-        ``intercept_init``.
-
-    max_iter : int, default=1000
-        The most epochs of ``fit``.
-
-    shuffle : bool, default=True
-        Whether to present the samples of each epoch in a new random order. Otherwise they
-        come in the order of X.
-
-    verbose : int, default=0
-        Whether to print the errors of each epoch.
-
-    eta0 : float, default=1.0
-        The constant by which the steps are multiplied. Where the weights begin at zero it
-        scales them, and changes no prediction.
-
-    random_state : int, RandomState instance or None, default=0
-        Determines the shuffling. With an int, every call to ``fit`` and ``partial_fit`` begins
-        with the same draws.
-
-    warm_start : bool, default=False
-        Whether ``fit`` goes on from the weights of the last fit instead of zero.
+    {parameters}
 
     Attributes
     ----------
@@ -142,15 +120,7 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
     [1, 2, 1, 0]
     """
 
-    _parameter_constraints: dict = {
-        "fit_intercept": ["boolean"],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "verbose": ["verbose"],
-        "eta0": [Interval(Real, 0, None, closed="neither")],
-        "random_state": ["random_state"],
-        "warm_start": ["boolean"],
-    }
+    _parameter_constraints: dict = constraints_of(PERCEPTRON)
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from fastnn.estimators import config
 from fastnn.estimators.advice import warn_unscaled
 from fastnn.estimators.checks import check_representable, check_sample_weight, check_training_data
 from fastnn.estimators.history import HISTORY, MARKS
+from fastnn.estimators.parameter_table.parameter import splits_off
 from fastnn.estimators.parameters import (
     changed_parameters,
     check_activation,
@@ -17,7 +18,6 @@ from fastnn.estimators.parameters import (
     check_batch_size,
     check_dropout,
     check_hidden_layer_sizes,
-    splits_off,
     warn_ignored_parameters,
 )
 from fastnn.estimators.private_names import is_overridden

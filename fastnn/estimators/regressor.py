@@ -7,7 +7,8 @@ from sklearn.metrics import r2_score
 from fastnn.estimators.base import BaseMultilayerPerceptron
 from fastnn.estimators.checks import check_regression_target
 from fastnn.estimators.docs import fill_docstring
-from fastnn.estimators.parameters import REGRESSOR_CONSTRAINTS
+from fastnn.estimators.parameter_table import constraints_of
+from fastnn.estimators.parameter_table.parameter import REGRESSOR
 from fastnn.estimators.validation_set import Given
 from fastnn.kernels.losses import LOSSES, POSITIVE
 
@@ -22,28 +23,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
 
     Parameters
     ----------
-    loss : {'squared_error', 'absolute_error', 'huber', 'quantile', 'poisson', 'gamma'}, \
-default='squared_error'
-        The loss function.
-
-        - 'squared_error', half the squared error.
-        - 'absolute_error', for the conditional median.
-        - 'huber', half the squared error up to ``huber_delta``, linear beyond.
-        - 'quantile', the pinball loss, for the conditional ``quantile``.
-        - 'poisson', half the Poisson deviance. It is made for y >= 0; with a negative y the
-          network is trained all the same, but the loss is NaN, as a warning says.
-        - 'gamma', half the gamma deviance. It requires y > 0.
-
-        The output activation is the identity; with 'poisson' and 'gamma' the exponential.
-
     {parameters}
-
-    huber_delta : float, default=1.35
-        Where the loss 'huber' goes from quadratic to linear. Only used with loss='huber'.
-
-    quantile : float, default=0.5
-        The quantile that the loss 'quantile' is for, in (0, 1). Only used with
-        loss='quantile'.
 
     Attributes
     ----------
@@ -81,7 +61,7 @@ default='squared_error'
     0.98
     """
 
-    _parameter_constraints: dict = REGRESSOR_CONSTRAINTS
+    _parameter_constraints: dict = constraints_of(REGRESSOR)
     _y_numeric = True
 
     def __init__(

@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.fixes import parse_version
 
 import fastnn
+from fastnn.estimators.parameter_table import parameters_of
 
 HELPERS = Path(__file__).parent
 TESTS = HELPERS.parent
@@ -210,25 +211,11 @@ def with_help(call):
 
 
 # Parameters that scikit-learn's estimators do not have, with their defaults.
-OWN_PARAMETERS = {
-    "l1_ratio": 0.0,
-    "dropout": 0.0,
-    "input_dropout": 0.0,
-    "batch_norm": False,
-    "batch_norm_momentum": 0.1,
-    "max_grad_norm": None,
-    "weight_average": None,
-    "warmup_fraction": 0.0,
-    "weight_init": "auto",
-    "augment": None,
-    "scoring": None,
-    "max_time": None,
-    "dtype": "auto",
-    "device": None,
-    "n_jobs": None,
-}
 OWN_OF_EACH = {
-    fastnn.MLPClassifier: OWN_PARAMETERS
-    | {"loss": "log_loss", "label_smoothing": 0.0, "class_weight": None},
-    fastnn.MLPRegressor: OWN_PARAMETERS | {"huber_delta": 1.35, "quantile": 0.5},
+    Estimator: {
+        entry.name: entry.default
+        for entry in parameters_of(Estimator.__name__).values()
+        if entry.is_own
+    }
+    for Estimator in ESTIMATORS
 }

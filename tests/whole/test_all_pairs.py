@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from fastnn import MLPClassifier, MLPRegressor, backends
-from fastnn.estimators.parameters import regression_losses
+from fastnn.estimators.parameter_table.scikit_learns import regression_losses
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.cpu import pace
 from fastnn.kernels.losses import CLASSIFIER_LOSSES

@@ -125,9 +125,17 @@ def test_rooms_below_the_estimators(room):
 OPEN_TO_ESTIMATORS = {*REGISTRIES, "dispatchers", "fingerprint"}
 
 
-@pytest.mark.parametrize("module", sorted(path.stem for path in PACKAGE.glob("estimators/*.py")))
+ESTIMATORS = PACKAGE / "estimators"
+
+
+@pytest.mark.parametrize(
+    "module",
+    sorted(
+        path.relative_to(ESTIMATORS).with_suffix("").as_posix() for path in ESTIMATORS.rglob("*.py")
+    ),
+)
 def test_estimators_reach_compiled_code_by_a_backend(module):
-    path = PACKAGE / "estimators" / f"{module}.py"
+    path = ESTIMATORS / f"{module}.py"
     names = {name for name in imports(path) if name.startswith("fastnn.kernels.")}
     if module == "carried":
         # A pickle holds a user's Numba function as a call of this one.
