@@ -19,7 +19,7 @@ from fastnn.exceptions import AdviceWarning
 from fastnn.kernels import augmentation
 from fastnn.kernels.cpu import pace
 from fastnn.network.data import Data
-from fastnn.network.layers import Network
+from fastnn.network.multilayer import multilayer_perceptron
 from fastnn.network.regularization import Regularization
 from fastnn.network.state import OptimizerState, TrainingState
 from reference_augmentation import augmented
@@ -249,7 +249,7 @@ def test_memory_of_transform(shape, n, settings, most):
 
 # ---- training --------------------------------------------------------------------------
 
-NETWORK = Network((108, 17, 4), "relu", "log_loss")
+NETWORK = multilayer_perceptron((108, 17, 4), "relu", "log_loss")
 
 
 def train(X, augmenter, *, epochs=1, n_jobs=None, seed=3, dropout=(), dtype="float64"):

@@ -17,7 +17,6 @@ from fastnn.kernels import (
     elementary,
     image_units,
     muon_units,
-    norm_units,
     output_units,
     units,
 )
@@ -147,7 +146,7 @@ def _recompiled(dispatcher, precision):
     return jit.bind_again(dispatcher, name, tuple(cells), _users_bindings(function, precision))
 
 
-def _label(name, entry, *functions):
+def label_of(name, entry, *functions):
     """A name for an entry's functions; a user's has a hash, since another may take its name."""
     return "_".join((name, *map(fingerprint, functions))) if entry.is_users else name
 
@@ -246,48 +245,9 @@ def csr_gradient_unit(precision):
     return compile_unit(products.csr_gradient, precision)
 
 
-def activate_unit(precision, activation):
-    entry = ACTIVATIONS[activation]
-    template = units.activate if entry.learned is None else units.activate_learned
-    label = _label(activation, entry, entry.forward)
-    return compile_unit(template, precision, label, forward=bound(entry.forward))
-
-
-def backward_unit(precision, activation):
-    entry = ACTIVATIONS[activation]
-    gradient = bound(entry.gradient)
-    if entry.learned is None:
-        label = _label(activation, entry, entry.gradient)
-        return compile_unit(units.backward, precision, label, gradient=gradient)
-    return compile_unit(
-        units.backward_learned, precision, activation, gradient=gradient,
-        learned_gradient=bound(entry.learned_gradient), lane_sum=lane_sum("values"),
-    )  # fmt: skip
-
-
-def sum_rows_unit(precision):
-    return compile_unit(units.sum_rows, precision, lane_sum=lane_sum("values", "float64"))
-
-
-def norm_statistics_unit(precision):
-    return compile_unit(norm_units.norm_statistics, precision)
-
-
-def normalize_unit(precision):
-    return compile_unit(norm_units.normalize, precision)
-
-
-def norm_sums_unit(precision):
-    return compile_unit(norm_units.norm_sums, precision)
-
-
-def norm_backward_unit(precision):
-    return compile_unit(norm_units.norm_backward, precision)
-
-
 def output_unit(precision, name):
     loss = LOSSES[name]
-    label = _label(name, loss, loss.value, loss.gradient)
+    label = label_of(name, loss, loss.value, loss.gradient)
     factories = {"value": bound(loss.value)}
     if loss.is_users:
         body = output_units.separate_loss
@@ -295,7 +255,7 @@ def output_unit(precision, name):
             function = getattr(loss, key)
             of_two = bound(function)
             factories[key] = bound(
-                output_units.without_parameter, _label(key, loss, function), of_two=of_two
+                output_units.without_parameter, label_of(key, loss, function), of_two=of_two
             )
     elif not loss.coupled:
         body = output_units.separate_loss
