@@ -1,7 +1,8 @@
 """The catalog of units: templates bound to mathematics and a precision, compiled on first need.
 
-Each kind of unit has a function here, which says what its template's open names are bound to. Names
-of mathematics, such as ``exp``, come with the precision; see elementary.py.
+Each kind of unit has a function, which says what its template's open names are bound to: here, or
+in the file of the layer whose own it is. Names of mathematics, such as ``exp``, come with the
+precision; see elementary.py.
 """
 
 import inspect
@@ -52,39 +53,54 @@ def compile_unit(template, precision, *labels, **factories):
     Parameters
     ----------
     template : function
+        One from outside the kernels, such as that of a user's layer, may be written as theirs are.
     precision : {"float32", "float64"}
     *labels : str
         The part of its name that distinguishes it from the template's other units.
     **factories : callable
         ``factory(precision)`` makes what is bound to that name, if it has to be compiled.
     """
+    if _is_users(template):
+        # The cache on disk knows what the kernels are, but not this.
+        labels += (fingerprint(template),)
     name = "_".join((template.__name__, *labels, precision))
     fields = fields_of(template)
 
     def bindings():
-        return _bindings(template, precision, factories)
+        return _open_names(template, precision, factories)
 
     return Unit(name, jit.unit(template, name, bindings), fields)
 
 
 def bound(function, *labels, **factories):
-    """A factory for `compile_unit` of a plain function with the precision's mathematics."""
+    """A factory for `compile_unit` of a plain function with the precision's mathematics.
+
+    A user's function stays as it is, but that it calls ours; see `_users_bindings`.
+    """
+
+    def make_names(precision):
+        if _is_users(function):
+            return _users_bindings(function, precision)
+        return _open_names(function, precision, factories)
+
+    return _factory(function, labels, make_names)
+
+
+def _factory(function, labels, make_names):
+    """A factory of a function bound to the names that ``make_names(precision)`` returns."""
 
     def make(precision):
-        names = _bindings(function, precision, factories)
         module = (function.__module__ or "").removeprefix("fastnn.kernels.").replace(".", "_")
         label = "_".join((module, function.__name__, *labels))
         if _is_users(function):
             label = f"{label}_{fingerprint(function)}"
-        return jit.bind(function, f"{label}_{precision}", **names)
+        return jit.bind(function, f"{label}_{precision}", **make_names(precision))
 
     return make
 
 
-def _bindings(function, precision, factories):
-    """The open names of a function: mathematics, factories, and functions of its module."""
-    if _is_users(function):
-        return _users_bindings(function, precision)
+def _open_names(function, precision, factories):
+    """The open names of a template: mathematics, factories, and functions of its module."""
     names = elementary.bindings(precision)
     names = names | {key: make(precision) for key, make in factories.items()}
     for name in function.__code__.co_names:
@@ -92,8 +108,13 @@ def _bindings(function, precision, factories):
         if name in names and isinstance(helper, int) and helper != names[name]:
             raise NameError(f"{name} of {function.__module__} is a name of mathematics' too")
         if name not in names and isinstance(helper, FunctionType):
-            names[name] = bound(helper)(precision)
+            names[name] = _helper(helper)(precision)
     return names
+
+
+def _helper(function):
+    """A factory of a function that templates call, which is written as they are."""
+    return _factory(function, (), lambda precision: _open_names(function, precision, {}))
 
 
 # ---- users' functions ------------------------------------------------------------------------

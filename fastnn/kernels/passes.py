@@ -2,7 +2,7 @@
 
 In group "rows" a task takes some rows of the mini-batch from the data to the deltas of every
 layer; in group "parameters" a task takes some rows of a weight matrix through its gradient,
-its update and its packing for the next step. `Pass` adds the units, which work on its buffers.
+its update and its packing for the next step. `Pass` asks one layer after another for its units.
 """
 
 import numpy as np
