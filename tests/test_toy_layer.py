@@ -86,10 +86,10 @@ class ScaleOperations(Operations):
         return True, False
 
     def _add_scaling(self, source, target):
-        self.shared.plan.add(
-            catalog.compile_unit(scale_columns, self.shared.precision), source_at=source.matrix,
-            scales_at=self.part(self.shared.params, "scales"), target_at=target.matrix,
-            ld=target.stride, n=self.layer.n, block=self.shared.row_block,
+        self.common.plan.add(
+            catalog.compile_unit(scale_columns, self.common.precision), source_at=source.matrix,
+            scales_at=self.part(self.common.params, "scales"), target_at=target.matrix,
+            ld=target.stride, n=self.layer.n, block=self.common.row_block,
         )  # fmt: skip
 
     def add_forward(self):
@@ -100,8 +100,8 @@ class ScaleOperations(Operations):
             self._add_scaling(self.room.delta, self.room.input_delta)
 
     def add_gradient(self, gradient, init):
-        self.shared.plan.add(
-            catalog.compile_unit(scale_gradient, self.shared.precision),
+        self.common.plan.add(
+            catalog.compile_unit(scale_gradient, self.common.precision),
             x_at=self.room.input.matrix, delta_at=self.room.delta.matrix, ld=self.room.delta.stride,
             n=self.layer.n, gradient_at=self.part(gradient, "scales"), init=init,
         )  # fmt: skip

@@ -47,6 +47,12 @@ def fields_of(template):
     return tuple(inspect.signature(template).parameters)[2:]
 
 
+@cache
+def is_from_outside(template):
+    """Whether a template is none of the kernels', but that of a user's layer."""
+    return _is_users(template)
+
+
 def compile_unit(template, precision, *labels, **factories):
     """Compile a template, or load it, for one precision and one piece of mathematics.
 
@@ -60,7 +66,7 @@ def compile_unit(template, precision, *labels, **factories):
     **factories : callable
         ``factory(precision)`` makes what is bound to that name, if it has to be compiled.
     """
-    if _is_users(template):
+    if is_from_outside(template):
         # The cache on disk knows what the kernels are, but not this.
         labels += (fingerprint(template),)
     name = "_".join((template.__name__, *labels, precision))

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn.kernels.cpu.pace import Pace
 from fastnn.kernels.inputs import add_gather, read
-from fastnn.kernels.layers.activation import add_activation
+from fastnn.kernels.layers.activation import activate_unit, add_activation
 from fastnn.kernels.passes import ROW_BLOCK, Pass, chunk_rows
 from fastnn.kernels.plan import Plan
 from fastnn.kernels.prediction import predict
@@ -25,7 +25,8 @@ def hidden(network, params, X, layer, n_threads):
     plan = Plan()
     plan.group()
     plan.chain(row_block=ROW_BLOCK)
-    add_activation(plan, name, out, out, slope, ROW_BLOCK)
+    unit = activate_unit(out.dtype.name, name)
+    add_activation(plan, unit, out, out, slope, ROW_BLOCK)
     # All rows are one mini-batch, as nothing is kept between the tasks.
     Pace(plan.compile(), out.size, n_threads).run(len(out), len(out))
     return out

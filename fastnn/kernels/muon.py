@@ -25,7 +25,7 @@ class Orthogonalization:
 
     def __init__(self, trainer, weights):
         self.trainer, self.plan, params = trainer, trainer.plan, trainer.state.params
-        dtype, self.precision = params.dtype, params.dtype.name
+        dtype, self.precision = params.dtype, trainer.precision
         self.n_in, self.n_out, self.block = weights.shape
         self.shape = self.n_in, self.n_out
         self.place, self.tasks = weights.place, weights.tasks

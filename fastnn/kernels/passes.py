@@ -11,6 +11,7 @@ from scipy import sparse
 from fastnn.kernels import catalog, inputs
 from fastnn.kernels.buffers import Buffers
 from fastnn.kernels.cpu.pace import Pace
+from fastnn.kernels.layers.base import Common
 from fastnn.kernels.layers.kinds import OPERATIONS
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.masks import Masks
@@ -107,38 +108,38 @@ class Pass:
         self, network, params, source, *, n_threads, backward=False, input_delta=None, out=None,
         regularization=None,
     ):  # fmt: skip
-        self.network, self.params = network, params
-        self.source, self.rows, self.out = source, source.rows, out
+        self.network, self.params, self.out = network, params, out
+        self.source, self.rows, self.backward = source, source.rows, backward
         self.precision, self.n_threads = params.dtype.name, n_threads
-        self.regularization, self.backward = regularization, backward
+        self.regularization = regularization
         no_dropout = (0.0,) * (1 + len(network.hidden))
         self.masks = Masks((regularization and regularization.dropout) or no_dropout)
         # Steps are short; passes over all the data are not.
         self.in_parts = regularization is not None and sums_in_parts(network, source.X, self.rows)
         if self.in_parts:
             self.row_block = even_block(self.rows, self.rows // PART_ROWS)
-            n_parts = -(-self.rows // self.row_block)
-            self.parts = np.zeros(n_parts * len(params), params.dtype)  # (parts * n_params,)
         else:
             self.row_block = even_block(self.rows, -(-self.rows // ROW_BLOCK), n_threads)
-            self.parts = None
-        self.plan = Plan()
         # The losses of the mini-batch's rows, (rows,).
         self.row_loss = np.zeros(self.rows) if backward else None
-        self.operations = self._operations(input_delta)
+        # It does not know the operations in turn: a circle of them would keep its memory.
+        common = Common(
+            params, source, self.masks, regularization, n_threads=n_threads,
+            row_block=self.row_block, in_parts=self.in_parts,
+        )  # fmt: skip
+        self.plan, self.begin_rows_group = common.plan, common.begin_rows_group
+        self.operations = self._operations(common, input_delta)
 
-    def _operations(self, input_delta):
+    def _operations(self, common, input_delta):
         """The operations of each layer, dropout's included, with their buffers."""
-        network = self.network.with_dropout(self.masks.rates)
+        layers = self.network.layers_with_dropout(self.masks.rates)
         rooms = Buffers(
-            network.layers, self.source, self.params.dtype, backward=self.backward, out=self.out,
-            input_delta=input_delta,
+            [layer for layer, _ in layers], self.source, self.params.dtype,
+            backward=self.backward, out=self.out, input_delta=input_delta,
         ).rooms  # fmt: skip
         return [
-            OPERATIONS[layer.kind](layer, places, room, self)
-            for layer, places, room in zip(
-                network.layers, network.layout.places, rooms, strict=True
-            )
+            OPERATIONS[layer.kind](layer, places, room, common)
+            for (layer, places), room in zip(layers, rooms, strict=True)
         ]
 
     @property
@@ -149,11 +150,6 @@ class Pass:
     def add_begin(self):
         """In a chain of one task: what the gathering of a mini-batch needs first."""
         self.source.add_begin(self.plan)
-
-    def begin_rows_group(self):
-        """Begin a group with a chain over the rows of the mini-batch."""
-        self.plan.group()
-        self.plan.chain(row_block=self.row_block)
 
     def add_forward(self):
         """In a chain over rows: the data and every layer up to the raw predictions."""
@@ -216,14 +212,6 @@ class Pass:
         """In a chain over rows of the mini-batch: what these add to every gradient."""
         for operations in self.operations:
             operations.add_part_gradients()
-
-    def add_sum_parts(self, gradient, offset, size, block):
-        """In a chain over some parameters: their gradient, from its parts."""
-        self.plan.add(
-            catalog.sum_parts_unit(self.precision),
-            parts_at=self.parts, n_params=len(self.params), rows_block=self.row_block,
-            gradient_at=gradient, offset=offset, size=size, block=block,
-        )  # fmt: skip
 
     def parameters(self):
         """The `Parameters` of every layer, in the order in which a step does them."""

@@ -29,7 +29,7 @@ class Trainer:
         )  # fmt: skip
         self.rates = np.zeros(-(-data.X.shape[0] // batch_size))  # (mini-batches,)
         self.gradient = np.zeros_like(params)  # (n_params,)
-        self.plan = shared.plan
+        self.plan, self.precision = shared.plan, shared.precision
         self._set_scalars(params.dtype)
         weights = self._add_begin(shared, data.sample_weight)
         shared.add_rows_group(data.y, weights, self.gradient)
@@ -100,14 +100,19 @@ class Trainer:
 
     def _add_parameters(self, shared):
         """The groups in which a task takes some of the parameters through their step."""
-        # Only the average of the parameters has an interest in those that are not learned.
-        has_average = self.state.average is not None
-        parts = [part for part in shared.parameters() if part.learned or has_average]
+        steps, n_sums = [], 0
+        for operations in shared.operations:
+            # Muon is for the matrices that lead to hidden layers.
+            is_last = operations is shared.operations[-1]
+            is_orthogonal = self.optimizer.rule.orthogonal and not is_last
+            for parameters in operations.parameters():
+                # Those that are not learned matter to an average of the parameters alone.
+                if parameters.learned or self.state.average is not None:
+                    steps.append(_Step(self, parameters, n_sums, is_orthogonal))
+                    n_sums += -(-parameters.shape[0] // units.SEGMENT)
         # Sums over some rows of each layer's weights, and of all gradients.
-        ends = np.cumsum([-(-part.shape[0] // units.SEGMENT) for part in parts])
-        steps = [_Step(self, *step) for step in zip(parts, [0, *map(int, ends[:-1])], strict=True)]
-        self.square_sums, self.norm_sums = np.zeros((2, ends[-1]))  # (segments,)
-        self.sizes = np.zeros(ends[-1])  # (segments,), zeros where there is no L1 penalty
+        self.square_sums, self.norm_sums = np.zeros((2, n_sums))  # (segments,)
+        self.sizes = np.zeros(n_sums)  # (segments,), zeros where there is no L1 penalty
         self.plan.group()
         for step in steps:
             self.plan.chain(tasks=step.parameters.tasks)
@@ -180,15 +185,17 @@ class _Step:
     parameters : fastnn.kernels.layers.base.Parameters
     start : int
         Where the sums over their segments begin.
+    is_orthogonal : bool
+        Whether matrices of their layer have steps of orthogonal matrices.
     """
 
-    def __init__(self, trainer, parameters, start):
+    def __init__(self, trainer, parameters, start, is_orthogonal):
         self.trainer, self.parameters, self.start = trainer, parameters, start
         self.plan, self.params = trainer.plan, trainer.state.params
-        self.precision = self.params.dtype.name
+        self.precision = trainer.precision
         # A matrix with steps of orthogonal matrices finishes its step in groups of its own.
         self.orthogonalization = None
-        if trainer.optimizer.rule.orthogonal and parameters.orthogonal:
+        if is_orthogonal and parameters.is_matrix:
             self.orthogonalization = Orthogonalization(trainer, parameters)
 
     def add_gradient(self):

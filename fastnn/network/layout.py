@@ -7,12 +7,12 @@ decides the bits of a training, and what a pickle means.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastnn.network.layers.base import Block
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """The place of a block in the flat vector: it begins at ``offset``."""
 
     block: Block
@@ -28,6 +28,10 @@ class Place:
         return vector[self.offset : self.end].reshape(self.block.shape)
 
 
+def _role(entry):
+    return entry[1].role
+
+
 @dataclass(frozen=True)
 class Layout:
     """The places of all blocks.
@@ -35,29 +39,35 @@ class Layout:
     Parameters
     ----------
     places : tuple of dict
-        For each layer, a `Place` by the name of each of its blocks, in their order.
+        For each layer, a `Place` by the name of each of its blocks, in the flat vector's order.
+    n_decayed, n_learned, n_params : int
+        Number of the parameters that penalties are for, which come first; of these and all others
+        that training learns; and of all.
     """
 
     places: tuple[dict[str, Place], ...]
+    n_decayed: int
+    n_learned: int
+    n_params: int
 
     @classmethod
     def of(cls, layers):
         """The layout of a sequence of layers."""
-        blocks = [(i, block) for i, layer in enumerate(layers) for block in layer.blocks]
-        offsets, end = {}, 0
-        # A stable sort: blocks of one role stay in the order of the layers.
-        for i, block in sorted(blocks, key=lambda entry: entry[1].role):
-            offsets[i, block.name] = end
-            end += block.size
         places = tuple({} for _ in layers)
-        for i, block in blocks:
-            places[i][block.name] = Place(block, offsets[i, block.name])
-        return cls(places)
-
-    def count(self, of=lambda block: True):
-        """The number of parameters in the blocks for which ``of(block)`` holds."""
-        blocks = (place.block for places in self.places for place in places.values())
-        return sum(block.size for block in blocks if of(block))
+        blocks = [
+            (of_layer, block)
+            for of_layer, layer in zip(places, layers, strict=True)
+            for block in layer.blocks
+        ]
+        # A stable sort: blocks of one role stay in the order of the layers.
+        blocks.sort(key=_role)
+        n_decayed = n_learned = end = 0
+        for of_layer, block in blocks:
+            of_layer[block.name] = Place(block, end)
+            end += block.size
+            n_decayed = end if block.decay else n_decayed
+            n_learned = end if block.learned else n_learned
+        return cls(places, n_decayed, n_learned, end)
 
     def views(self, vector):
         """The parameters of each layer, a list of dicts of views by the blocks' names."""

@@ -84,20 +84,42 @@ class Network:
         """Where the parameters lie, a `Layout`."""
         return Layout.of(self.layers)
 
-    @cached_property
+    @property
     def n_weights(self):
         """Number of parameters that penalties are for; they come first in the flat vector."""
-        return self.layout.count(lambda block: block.decay)
+        return self.layout.n_decayed
 
-    @cached_property
+    @property
     def n_trained(self):
         """Number of parameters that training learns; they come before the others."""
-        return self.layout.count(lambda block: block.learned)
+        return self.layout.n_learned
 
-    @cached_property
+    @property
     def n_params(self):
         """Number of parameters: what is learned, and running means and variances."""
-        return self.layout.count()
+        return self.layout.n_params
+
+    def layers_with_dropout(self, rates):
+        """The layers while they are trained: dropout follows each activation that has a rate.
+
+        Parameters
+        ----------
+        rates : tuple of float
+            For the inputs, whose dropout is no layer, and for each hidden layer.
+
+        Returns
+        -------
+        layers : list of (Layer, dict)
+            Each layer with the places of its parameters, of which dropout has none.
+        """
+        layers, number = [], 0
+        for layer, places in zip(self.layers, self.layout.places, strict=True):
+            layers.append((layer, places))
+            if isinstance(layer, Activation):
+                number += 1
+                if rates[number] > 0:
+                    layers.append((Dropout(layer.n, number), {}))
+        return layers
 
     # ---- what a user of scikit-learn knows of it -----------------------------------
 
@@ -190,26 +212,6 @@ class Network:
         return params
 
     # ---- other networks ------------------------------------------------------------
-
-    def with_dropout(self, rates):
-        """The network with a layer of dropout after each activation that has a rate.
-
-        Its flat vector is the same.
-
-        Parameters
-        ----------
-        rates : tuple of float
-            For the inputs, whose dropout is no layer, and for each hidden layer.
-        """
-        if not any(rates[1:]):
-            return self
-        layers = list(self.layers)
-        # From the end, where an insertion leaves the places before it what they are.
-        for number in range(len(self.hidden), 0, -1):
-            place = self.hidden[number - 1]
-            if rates[number] > 0:
-                layers.insert(place + 1, Dropout(layers[place].n, number))
-        return replace(self, layers=tuple(layers))
 
     def up_to(self, place, params):
         """The network of the layers before the one at that place, and its parameters."""

@@ -92,14 +92,14 @@ def sum_rows_unit(precision):
     return catalog.compile_unit(sum_rows, precision, lane_sum=catalog.lane_sum("values", "float64"))
 
 
-def add_activation(plan, name, source, target, slope, block):
-    """In a chain over rows: the activation of source (rows, ld), which may be the target.
+def add_activation(plan, unit, source, target, slope, block):
+    """In a chain over rows: an activation's unit for source (rows, ld), which may be the target.
 
     ``slope`` is its own parameter, or None.
     """
     learned = {} if slope is None else {"slope_at": slope}
     plan.add(
-        activate_unit(target.dtype.name, name), z_at=source, a_at=target, ld=target.shape[1],
+        unit, z_at=source, a_at=target, ld=target.shape[1],
         block=block, **learned,
     )  # fmt: skip
 
@@ -109,12 +109,12 @@ class ActivationOperations(Operations):
 
     in_place = delta_in_place = True
 
-    def __init__(self, layer, places, room, shared):
-        super().__init__(layer, places, room, shared)
+    def __init__(self, layer, places, room, common):
+        super().__init__(layer, places, room, common)
         self.entry = ACTIVATIONS[layer.name]
-        self.slope = self.part(shared.params, "slope") if places else None
+        self.slope = self.part(common.params, "slope") if places else None
         # Each row's part of the slope's gradient, (rows,).
-        self.row_sums = np.zeros(shared.rows) if places and room.delta is not None else None
+        self.row_sums = np.zeros(common.rows) if places and room.delta is not None else None
 
     @classmethod
     def reads_again(cls, layer):
@@ -124,10 +124,10 @@ class ActivationOperations(Operations):
         return of_input, not of_input
 
     def add_forward(self):
-        source, target = self.room.input.matrix, self.room.output.matrix
+        common, source, target = self.common, self.room.input.matrix, self.room.output.matrix
         if self.layer.name != "identity" or source is not target:
-            block = self.shared.row_block
-            add_activation(self.shared.plan, self.layer.name, source, target, self.slope, block)
+            unit = activate_unit(common.precision, self.layer.name)
+            add_activation(common.plan, unit, source, target, self.slope, common.row_block)
 
     def add_backward(self, gradient):
         if self.layer.name == "identity":
@@ -139,13 +139,13 @@ class ActivationOperations(Operations):
                 "row_sums_at": self.row_sums,
             }  # fmt: skip
         kept = self.room.input if self.entry.gradient_of == "input" else self.room.output
-        self.shared.plan.add(
-            backward_unit(self.shared.precision, self.layer.name), kept_at=kept.matrix,
-            delta_at=delta.matrix, ld=delta.stride, block=self.shared.row_block, **learned,
+        self.common.plan.add(
+            backward_unit(self.common.precision, self.layer.name), kept_at=kept.matrix,
+            delta_at=delta.matrix, ld=delta.stride, block=self.common.row_block, **learned,
         )  # fmt: skip
 
     def add_gradient(self, gradient, init):
-        self.shared.plan.add(
-            sum_rows_unit(self.shared.precision), row_sums_at=self.row_sums,
+        self.common.plan.add(
+            sum_rows_unit(self.common.precision), row_sums_at=self.row_sums,
             target_at=self.part(gradient, "slope"), init=init,
         )  # fmt: skip

@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastnn.kernels import catalog
+from fastnn.kernels.plan import Plan
+
 
 class Values(NamedTuple):
     """A matrix (rows, stride) of which n columns count, with a row for each of a mini-batch.
@@ -37,6 +40,56 @@ class Room(NamedTuple):
     input_delta: Values | None = None
 
 
+class Common:
+    """What the operations of all layers of a pass have in common.
+
+    Parameters
+    ----------
+    params : ndarray of shape (n_params,)
+    source : DenseInput or SparseInput
+        What the first layer reads; see `fastnn.kernels.inputs.read`.
+    masks : Masks
+        Those of dropout.
+    regularization : Regularization or None
+    n_threads : int
+    row_block : int
+        Rows of the mini-batch in a task.
+    in_parts : bool
+        Whether gradients are summed over parts of the mini-batch first, ``row_block`` rows each.
+
+    Attributes
+    ----------
+    plan : Plan
+        What they add their units to.
+    precision : {"float32", "float64"}
+    rows : int
+        Rows of the largest mini-batch.
+    parts : ndarray of shape (parts * n_params,) or None
+        The gradients in parts.
+    """
+
+    def __init__(self, params, source, masks, regularization, *, n_threads, row_block, in_parts):
+        self.params, self.source, self.masks = params, source, masks
+        self.regularization, self.n_threads = regularization, n_threads
+        self.row_block, self.in_parts = row_block, in_parts
+        self.plan, self.precision, self.rows = Plan(), params.dtype.name, source.rows
+        n_parts = -(-self.rows // row_block)
+        self.parts = np.zeros(n_parts * len(params), params.dtype) if in_parts else None
+
+    def begin_rows_group(self):
+        """Begin a group with a chain over the rows of the mini-batch."""
+        self.plan.group()
+        self.plan.chain(row_block=self.row_block)
+
+    def add_sum_parts(self, gradient, offset, size, block):
+        """In a chain over some parameters: their gradient (n_params,), from its parts."""
+        self.plan.add(
+            catalog.sum_parts_unit(self.precision),
+            parts_at=self.parts, n_params=len(self.params), rows_block=self.row_block,
+            gradient_at=gradient, offset=offset, size=size, block=block,
+        )  # fmt: skip
+
+
 class Operations:
     """The operations of a layer in a pass; those of a layer without parameters by default.
 
@@ -46,8 +99,7 @@ class Operations:
     places : dict of fastnn.network.layout.Place
         Where the layer's blocks lie in the flat vector, by their names.
     room : Room
-    shared : fastnn.kernels.passes.Pass
-        What all layers share: the plan, the parameters, the rows of a task.
+    common : Common
     """
 
     # Whether the output may be the input's matrix, and whether the layer leaves something else in
@@ -65,8 +117,8 @@ class Operations:
     # Whether there are weights to be packed before a pass.
     is_packed = False
 
-    def __init__(self, layer, places, room, shared):
-        self.layer, self.places, self.room, self.shared = layer, places, room, shared
+    def __init__(self, layer, places, room, common):
+        self.layer, self.places, self.room, self.common = layer, places, room, common
 
     @classmethod
     def reads_again(cls, layer):
@@ -141,11 +193,12 @@ class Parameters:
     tasks : int
     decay, learned : bool
         As the blocks'.
-    orthogonal : bool
-        Whether rules with steps of orthogonal matrices take such steps.
+    is_matrix : bool
+        Whether they are a matrix, with rows of a task in ``shape``, for which optimizers may have
+        steps of orthogonal matrices.
     """
 
-    tasks, orthogonal = 1, False
+    tasks, is_matrix = 1, False
 
     def __init__(self, operations, places):
         self.operations = operations

@@ -115,9 +115,9 @@ class BatchNormOperations(Operations):
 
     overwrites_input = delta_in_place = True
 
-    def __init__(self, layer, places, room, shared):
-        super().__init__(layer, places, room, shared)
-        self.mean = np.zeros(room.input.stride, shared.params.dtype)  # (stride,)
+    def __init__(self, layer, places, room, common):
+        super().__init__(layer, places, room, common)
+        self.mean = np.zeros(room.input.stride, common.params.dtype)  # (stride,)
         self.factor = np.zeros_like(self.mean)  # (stride,)
         # The input, and then the normalised.
         self.matrix = {"z_at": room.input.matrix, "ld": room.input.stride, "n": layer.n}
@@ -125,45 +125,45 @@ class BatchNormOperations(Operations):
     def _begin_columns_group(self):
         """Begin a group with a task for some columns each; returns how many."""
         block = min(self.layer.n, COLUMNS)
-        self.shared.plan.group()
-        self.shared.plan.chain(tasks=-(-self.layer.n // block))
+        self.common.plan.group()
+        self.common.plan.chain(tasks=-(-self.layer.n // block))
         return block
 
     def add_forward(self):
-        shared, params = self.shared, self.shared.params
-        momentum = float(shared.regularization.norm_momentum)
+        common, params = self.common, self.common.params
+        momentum = float(common.regularization.norm_momentum)
         block = self._begin_columns_group()
-        shared.plan.add(
-            catalog.compile_unit(norm_statistics, shared.precision), **self.matrix,
+        common.plan.add(
+            catalog.compile_unit(norm_statistics, common.precision), **self.matrix,
             mean_at=self.mean, factor_at=self.factor,
             running_mean_at=self.part(params, "running_mean"),
             running_variance_at=self.part(params, "running_variance"),
             momentum_at=np.array([momentum]), epsilon_at=np.array([self.layer.epsilon]),
             block=block,
         )  # fmt: skip
-        shared.begin_rows_group()
-        shared.plan.add(
-            catalog.compile_unit(normalize, shared.precision), **self.matrix, mean_at=self.mean,
+        common.begin_rows_group()
+        common.plan.add(
+            catalog.compile_unit(normalize, common.precision), **self.matrix, mean_at=self.mean,
             factor_at=self.factor, scale_at=self.part(params, "scale"),
             shift_at=self.part(params, "shift"), y_at=self.room.output.matrix,
-            block=shared.row_block,
+            block=common.row_block,
         )  # fmt: skip
 
     def add_backward(self, gradient):
         """The gradient of what is scaled and shifted becomes that of what is normalised."""
-        shared, delta = self.shared, self.room.delta
+        common, delta = self.common, self.room.delta
         gradients = {
             "scale_gradient_at": self.part(gradient, "scale"),
             "shift_gradient_at": self.part(gradient, "shift"),
         }
         block = self._begin_columns_group()
-        shared.plan.add(
-            catalog.compile_unit(norm_sums, shared.precision), delta_at=delta.matrix, **self.matrix,
+        common.plan.add(
+            catalog.compile_unit(norm_sums, common.precision), delta_at=delta.matrix, **self.matrix,
             **gradients, block=block,
         )  # fmt: skip
-        shared.begin_rows_group()
-        shared.plan.add(
-            catalog.compile_unit(norm_backward, shared.precision), delta_at=delta.matrix,
-            **self.matrix, scale_at=self.part(shared.params, "scale"), factor_at=self.factor,
-            **gradients, block=shared.row_block,
+        common.begin_rows_group()
+        common.plan.add(
+            catalog.compile_unit(norm_backward, common.precision), delta_at=delta.matrix,
+            **self.matrix, scale_at=self.part(common.params, "scale"), factor_at=self.factor,
+            **gradients, block=common.row_block,
         )  # fmt: skip

@@ -9,9 +9,9 @@ class DropoutOperations(Operations):
     in_place = delta_in_place = True
 
     def _add(self, source, target):
-        self.shared.masks.add(
-            self.shared.plan, self.layer.number, source, target, self.layer.n,
-            self.shared.row_block,
+        self.common.masks.add(
+            self.common.plan, self.layer.number, source, target, self.layer.n,
+            self.common.row_block,
         )  # fmt: skip
 
     def add_forward(self):

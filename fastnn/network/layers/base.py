@@ -1,10 +1,8 @@
 """The base class of layers, and the blocks of parameters that a layer has."""
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from enum import IntEnum, auto
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class Role(IntEnum):
@@ -22,8 +20,7 @@ class Role(IntEnum):
     STATISTICS = auto()
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """Parameters of a layer that belong together.
 
     Parameters
@@ -57,7 +54,7 @@ class Block:
         return self.role < Role.STATISTICS
 
 
-class Layer(ABC):
+class Layer:
     """A layer of a network: it makes ``n_out`` values of ``n_in``.
 
     A kind of layer is a frozen dataclass with these two as attributes. What it computes is a class
@@ -68,10 +65,8 @@ class Layer(ABC):
     # Multiplications of the layer's matrix product for one row, by which the work is estimated.
     n_products = 0
 
-    @property
-    @abstractmethod
-    def blocks(self):
-        """The blocks of parameters, a tuple of `Block`."""
+    # The blocks of parameters, a tuple of `Block`.
+    blocks = ()
 
     def initialize(self, views, random_state, weight_init):
         """Set parameters to what training begins with.

@@ -9,7 +9,7 @@ from fastnn.network.layers.base import SameSize
 class Dropout(SameSize):
     """A layer that leaves out units at random, and scales the others up.
 
-    A network has such layers while it is trained; see `Network.with_dropout`.
+    A network has such layers while it is trained; see `Network.layers_with_dropout`.
 
     Parameters
     ----------
@@ -21,7 +21,3 @@ class Dropout(SameSize):
     n: int
     number: int
     kind = "dropout"
-
-    @property
-    def blocks(self):
-        return ()
