@@ -4,7 +4,7 @@ import numpy as np
 
 from fastnn.backends import get_backend
 from fastnn.network.data import Data
-from fastnn.network.layers import Network
+from fastnn.network.multilayer import multilayer_perceptron
 from fastnn.network.regularization import Regularization
 from fastnn.network.state import OptimizerState, TrainingState, WeightAverage
 
@@ -29,7 +29,7 @@ def make_trainer(row, X, y, learning_rate=None, feature=None, n_jobs=1):
         rates = [regularization.pop("input", 0.0)]
         rates += [regularization.pop("dropout", 0.0)] * (len(layer_units) - 2)
         regularization["dropout"] = tuple(rates)
-    network = Network(layer_units, **network)
+    network = multilayer_perceptron(layer_units, **network)
     params = network.initialize(np.random.RandomState(0), X.dtype)
     solver = optimizer.pop("solver")
     decay = optimizer.pop("weight_average", None)

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from fastnn.network.layers import Network
+from fastnn.network.multilayer import multilayer_perceptron
 
 # scikit-learn's defaults.
 ALPHA, BETAS, EPSILON = 1e-4, (0.9, 0.999), 1e-8
@@ -23,7 +23,7 @@ class Start:
 
     def __init__(self, row, X, y):
         self._rng = check_random_state(row.params["random_state"])
-        network = Network(row.layer_units(X, y), activation="relu", loss="log_loss")
+        network = multilayer_perceptron(row.layer_units(X, y), activation="relu", loss="log_loss")
         params = network.initialize(self._rng, X.dtype)
         self.coefs = [coef.copy() for coef in network.coefs(params)]
         self.intercepts = [intercept.copy() for intercept in network.intercepts(params)]

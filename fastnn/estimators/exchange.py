@@ -320,7 +320,7 @@ def _copies(arrays):
 def _set_their_network(result, network, weights):
     """Give scikit-learn's estimator a network without batch normalisation."""
     result.n_layers_ = len(network.layer_units)
-    result.n_outputs_ = network.layer_units[-1]
+    result.n_outputs_ = network.n_outputs
     result.out_activation_ = network.out_activation
     result.coefs_ = _copies(network.coefs(weights))
     result.intercepts_ = _copies(network.intercepts(weights))

@@ -17,7 +17,7 @@ from fastnn.estimators.pickles import training_state_from, warn_of_another_versi
 from fastnn.estimators.registration import check_known
 from fastnn.estimators.trained import EXTRA_ATTRIBUTES, TrainedNetwork
 from fastnn.kernels.losses import LINKS
-from fastnn.network.layers import Network
+from fastnn.network.multilayer import multilayer_perceptron
 
 
 def _completed(set_state):
@@ -96,10 +96,11 @@ class FittedNetworkMixin(AtOnceMixin):
         layer_units = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
         activation = check_activation(self.activation, len(layer_units) - 2)
         if trained is None:
-            network = Network(layer_units, activation, *self._network_loss())
+            network = multilayer_perceptron(layer_units, activation, *self._network_loss())
         else:
-            network = replace(
-                trained.network, layer_units=layer_units, activation=activation, link=None
+            before = trained.network
+            network = multilayer_perceptron(
+                layer_units, activation, before.loss, before.loss_parameter, before.batch_norm
             )
         network = replace(network, link=_link(vars(self).get("out_activation_"), network))
         params = network.pack(coefs, intercepts, _precision(coefs, intercepts))
@@ -179,7 +180,7 @@ class FittedNetworkMixin(AtOnceMixin):
         trained = self._trained_network()
         of_weights = trained.params.dtype
         X = check_prediction_data(self, X, of_weights) if check_input else _as_floats(X)
-        n_features = trained.network.layer_units[0]
+        n_features = trained.network.n_inputs
         if X.shape[1] != n_features:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
@@ -201,9 +202,10 @@ class FittedNetworkMixin(AtOnceMixin):
 
 def _same_activation(activation, network):
     """Whether the parameter ``activation`` is still that of the network."""
+    names = network.activations
     if isinstance(activation, str):
-        return activation == network.activation or not network.activations
-    return np.iterable(activation) and tuple(activation) == network.activation
+        return names == (activation,) * len(names)
+    return np.iterable(activation) and tuple(activation) == names
 
 
 def _checked_layers(coefs, intercepts):

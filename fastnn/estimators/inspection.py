@@ -151,13 +151,13 @@ class InspectionMixin:
 
         choose = self._output_of_class if is_classifier(self) else self._output_of_regression
         output, factor = choose(target, network, outputs)
-        weights = np.zeros((X.shape[0], network.layer_units[-1]), params.dtype)
+        weights = np.zeros((X.shape[0], network.n_outputs), params.dtype)
         weights[np.arange(len(weights)), output] = factor
         return backend.input_gradient(network, params, X, weights)
 
     def _output_of_regression(self, target, network, outputs):
         """Which output, and the derivative of the prediction with respect to its raw value."""
-        output = _check_output(target, network.layer_units[-1], "outputs")
+        output = _check_output(target, network.n_outputs, "outputs")
         if network.out_activation == "identity":
             return output, 1
         return output, LINK_GRADIENTS[network.out_activation](outputs()[:, output])

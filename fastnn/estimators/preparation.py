@@ -25,7 +25,7 @@ from fastnn.estimators.validation_set import evaluation_of, given_validation, sp
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import SCIKIT_LEARN_RULES
 from fastnn.network.data import Data
-from fastnn.network.layers import Network
+from fastnn.network.multilayer import multilayer_perceptron, to_plain
 from fastnn.network.regularization import Regularization
 from fastnn.network.state import OptimizerState, TrainingState, WeightAverage
 from fastnn.training.problem import FullBatches, MiniBatches, Problem
@@ -148,7 +148,7 @@ class PreparationMixin:
         self._initialize(targets, layer_units, dtype)
         network, params = self._fitted_network()
         _check_link(network)
-        if network.layer_units[:: len(network.layers)] != layer_units[:: len(layer_units) - 1]:
+        if (network.n_inputs, network.n_outputs) != (layer_units[0], layer_units[-1]):
             raise ValueError(
                 f"_initialize of {type(self).__name__} has made a network of "
                 f"{network.layer_units} units, where X and y need {layer_units[0]} inputs and "
@@ -159,7 +159,9 @@ class PreparationMixin:
     def _network_of(self, layer_units):
         """The network that the parameters describe."""
         activation = check_activation(self.activation, len(layer_units) - 2)
-        return Network(tuple(layer_units), activation, *self._network_loss(), self.batch_norm)
+        return multilayer_perceptron(
+            tuple(layer_units), activation, *self._network_loss(), self.batch_norm
+        )
 
     def _continue(self, data, hidden_units, given, incremental):
         """The network to go on with, a copy of its parameters, and those to train on from.
@@ -171,8 +173,8 @@ class PreparationMixin:
         last = self._last_params(params, given, incremental)
         layer_units = (data.X.shape[1], *hidden_units, self._n_outputs(data.y))
         for n_given, of_model, what in (
-            (layer_units[0], fitted.layer_units[0], "X has {} features"),
-            (layer_units[-1], fitted.layer_units[-1], "y needs {} outputs"),
+            (layer_units[0], fitted.n_inputs, "X has {} features"),
+            (layer_units[-1], fitted.n_outputs, "y needs {} outputs"),
         ):
             if n_given != of_model:
                 raise ValueError(
@@ -187,7 +189,7 @@ class PreparationMixin:
             )
         network = self._network_of(fitted.layer_units)
         dtype = params.dtype if self.dtype == "auto" else np.dtype(self.dtype)
-        if replace(network, activation=fitted.activation) != fitted:
+        if to_plain(network) | {"activation": fitted.activations} != to_plain(fitted):
             # The best by another measure, or of another network, is no mark to beat.
             for name in MARKS:
                 vars(self).pop(name, None)
@@ -290,7 +292,7 @@ class PreparationMixin:
             prints = bool(self.verbose) and self.verbose != "progress"
             return FullBatches(self.alpha, self.tol, self.max_fun, prints)
         batch_size = check_batch_size(self, len(rows))
-        regularization = self._regularization(data.X, len(network.layer_units) - 2)
+        regularization = self._regularization(data.X, len(network.activations))
         schedule = Schedule(
             *schedule_to_go_on_with(self.learning_rate, self.solver, state.optimizer),
             self.max_iter,

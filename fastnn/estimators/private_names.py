@@ -7,6 +7,7 @@ code need not know which of its names somebody depends on.
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
@@ -80,7 +81,8 @@ class PrivateNamesMixin:
         self.loss_curve_ = []
         network = self._network_of(layer_units)
         if is_overridden(self, "_init_coef"):
-            layers = [self._init_coef(layer.n_in, layer.n_out, dtype) for layer in network.layers]
+            shapes = pairwise(network.layer_units)
+            layers = [self._init_coef(n_in, n_out, dtype) for n_in, n_out in shapes]
             params = network.pack(*zip(*layers, strict=True), dtype)
         else:
             params = network.initialize(self._random_state, dtype, self.weight_init)
@@ -116,9 +118,10 @@ class PrivateNamesMixin:
         """Fill a list, whose first element is X, with the values of every layer."""
         network, params, X, kept = self._prediction_inputs(activations[0], check_input=False)
         backend = self._backend()
-        for i in range(len(network.layers) - 1):
+        n_hidden = len(network.activations)
+        for i in range(n_hidden):
             activations[i + 1] = backend.hidden(network, params, X, i)
-        activations[len(network.layers)] = backend.forward(network, params, X, kept=kept)
+        activations[n_hidden + 1] = backend.forward(network, params, X, kept=kept)
         return activations
 
     def _forward_pass_fast(self, X, check_input=True):

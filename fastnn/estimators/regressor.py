@@ -260,7 +260,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):
         if goes_on and y.shape[1] == 1 and self.solver != "lbfgs":
             # One column is the target of every output, as in scikit-learn.
             network, _ = self._fitted_network()
-            y = np.repeat(y, network.layer_units[-1], axis=1)
+            y = np.repeat(y, network.n_outputs, axis=1)
         return y
 
     def _encode_held_out(self, y):

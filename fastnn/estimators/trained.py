@@ -1,6 +1,6 @@
 """A trained network as one immutable object, and its form in a pickle. NumPy only."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import is_
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from fastnn.estimators.pickles import FLOATS, check_names, checked_array
 from fastnn.kernels.losses import LOSSES
-from fastnn.network.layers import Network
+from fastnn.network.multilayer import from_plain, to_plain
+from fastnn.network.network import Network
 
 # Fitted attributes that are lists with one view of the flat vector, or None, for each layer.
 NORM_ATTRIBUTES = (
@@ -56,7 +57,7 @@ class TrainedNetwork:
         attributes = dict(zip(VIEW_ATTRIBUTES, map(tuple, views), strict=True))
         names = tuple(name for name, of_layers in attributes.items() if any_array(of_layers))
         attributes["n_layers_"] = len(network.layer_units)
-        attributes["n_outputs_"] = network.layer_units[-1]
+        attributes["n_outputs_"] = network.n_outputs
         attributes["n_parameters_"] = network.n_trained
         attributes["out_activation_"] = network.out_activation
         # The way to set the attributes of a frozen dataclass that follow from the others.
@@ -118,7 +119,7 @@ class TrainedNetwork:
     def to_state(self):
         """The object as a dict of plain types and one array."""
         return {
-            "network": asdict(self.network),
+            "network": to_plain(self.network),
             "out_activation": self.network.out_activation,
             "params": self.params,
             "precision_is_given": self.precision_is_given,
@@ -135,7 +136,7 @@ class TrainedNetwork:
         """
         names = ("network", "out_activation", "params", "precision_is_given")
         check_names("the network", state, names)
-        network = Network.from_plain(state["network"])
+        network = from_plain(state["network"])
         if network.loss not in LOSSES:
             # It was registered where the model was made, and may still be here.
             network = replace(network, link=str(state["out_activation"]))

@@ -15,19 +15,20 @@
 - ``elementary``: exp, log, tanh and the like that vectorise and are the same everywhere.
 - ``cpu.matmul``: the blocked matmul on the tile, and packing.
 - ``units``: the loops of a training step, one template each.
-- ``cpu.products``, ``output_units``, ``dropout``, ``image_units``, ``norm_units``, ``muon_units``:
-  more of these, as their names say.
+- ``cpu.products``, ``output_units``, ``dropout``, ``image_units``, ``muon_units``: more of these,
+  as their names say.
 - ``fingerprint``: what a user's function means, as a hash of all that it reaches.
 - ``catalog``: which units there are, and what their templates are bound to.
 - ``cpu.threads``: how many threads a piece of work may have.
 - ``cpu.helpers``: threads of our own that take part in it.
 - ``plan``: a table of units, and what runs it, on one thread or many.
 - ``cpu.pace``: runs a plan in slices of time.
-- ``normalization``, ``muon``, ``augmentation``: batch normalisation in a pass, Muon in a step, and
-  augmentation of images, in a step or by itself.
-- ``masks``, ``buffers``, ``inputs``, ``cpu.packing``: the parts of a pass through the network: its
-  dropout, its buffers, the input of its first layer, and its packed weights.
-- ``passes``: a pass, and the chains that all plans share.
+- ``muon``, ``augmentation``: Muon in a step, and augmentation of images, in a step or by itself.
+- ``masks``, ``cpu.packing``: the keys of dropout's masks, and packed weights.
+- ``layers.base``, ``layers.dense``, ``layers.batch_norm`` and so on: what a layer adds to a pass,
+  with the units that are its own, one kind of layer a file; ``layers.kinds`` is their registry.
+- ``buffers``, ``inputs``: the matrices between the layers, and the input of the first.
+- ``passes``: a pass, which asks its layers for their units, and what all plans share.
 - ``prediction``: the forward pass; small predictions keep their plan for the next.
 - ``evaluation``: outputs and losses of a validation set, after each epoch.
 - ``inspection``: a hidden layer's activations, and gradients with respect to the inputs.
@@ -45,8 +46,8 @@ MODULES = (
     "activations", "losses", "optimizer_rule", "optimizers", "dispatchers", "numba_internals",
     "cpu.cache", "cpu.jit", "named", "cpu.simd", "cpu.floats", "cpu.atomics", "random",
     "elementary", "cpu.matmul", "units", "cpu.products", "output_units", "dropout",
-    "image_units", "norm_units", "muon_units", "fingerprint", "catalog", "cpu.threads",
-    "cpu.helpers", "plan", "cpu.pace", "normalization", "augmentation", "muon", "masks",
-    "buffers", "inputs", "cpu.packing", "passes", "prediction", "evaluation", "inspection",
-    "trainer", "perceptron", "cpu.backend",
+    "image_units", "muon_units", "fingerprint", "catalog", "cpu.threads", "cpu.helpers", "plan",
+    "cpu.pace", "augmentation", "muon", "masks", "cpu.packing", "layers.base", "layers.activation",
+    "layers.batch_norm", "layers.dense", "layers.dropout", "layers.kinds", "buffers", "inputs",
+    "passes", "prediction", "evaluation", "inspection", "trainer", "perceptron", "cpu.backend",
 )  # fmt: skip

@@ -1,8 +1,12 @@
-"""The buffers of a pass, in which the layers of a network leave matrices for one another."""
+"""The buffers of a pass: the matrices of a mini-batch that layers leave for one another.
+
+A layer writes over its input where it may, so that few matrices go through the cache.
+"""
 
 import numpy as np
 
-from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.layers.base import Room, Values
+from fastnn.kernels.layers.kinds import OPERATIONS
 
 
 def padded(width, itemsize):
@@ -12,53 +16,90 @@ def padded(width, itemsize):
 
 
 class Buffers:
-    """Matrices of a mini-batch, (rows, stride) for each layer, and sums over their rows.
+    """Matrices for each layer of a network, (rows, stride) each.
 
     Parameters
     ----------
-    network : Network
-    rows : int
-        Rows of the largest mini-batch.
+    layers : sequence of fastnn.network.layers.base.Layer
+    source : DenseInput or SparseInput
+        What the first layer reads.
     dtype : dtype
-    rates : tuple of float
-        The dropout of the input and of each hidden layer.
     backward : bool
         Whether deltas are wanted.
     out : ndarray of shape (n, n_outputs), optional
         Where the outputs go; without it they go to a buffer of the mini-batch.
+    input_delta : ndarray of shape (n, n_features), optional
+        Where the delta of the input goes, if it is wanted.
 
     Attributes
     ----------
-    strides : list of int
-    activations : list of ndarray
-        Outputs of each layer, those of the last layer raw.
-    kept_for_gradient : list of ndarray
-        For each hidden layer, the input or the output of its activation, whichever the gradient is
-        a function of. It is the array in ``activations`` where that can be.
-    deltas : list of ndarray, or None
-    row_loss : ndarray of shape (rows,), or None
-    row_sums : list of ndarray of shape (rows,) or None
-        For each hidden layer with an activation that learns, each row's part of its gradient.
+    rooms : list of Room
+        One for each layer.
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot stand where it does.
     """
 
-    def __init__(self, network, rows, dtype, rates, *, backward, out=None):
-        *hidden, last = network.layer_units[1:]
-        activations = [ACTIVATIONS[name] for name in network.activations]
-        self.strides = [padded(n, dtype.itemsize) for n in hidden] + [last]
-        shapes = [(rows, stride) for stride in self.strides]
-        self.activations = [np.zeros(shape, dtype) for shape in shapes]  # (rows, stride) each
-        self.kept_for_gradient = self.activations[:-1]
-        self.deltas, self.row_loss, self.row_sums = None, None, [None] * len(hidden)
-        if out is not None:
-            self.activations[-1] = out
-        if not backward:
-            return
-        self.deltas = [np.zeros_like(a) for a in self.activations]  # (rows, stride) each
-        self.row_loss = np.zeros(rows)  # (rows,)
-        for i, (activation, rate) in enumerate(zip(activations, rates[1:], strict=True)):
-            # Dropout would overwrite the output that the gradient needs.
-            is_dropped = rate > 0 and activation.name != "identity"
-            if activation.gradient_of == "input" or is_dropped:
-                self.kept_for_gradient[i] = np.zeros(shapes[i], dtype)  # (rows, stride)
-            if activation.learned is not None:
-                self.row_sums[i] = np.zeros(rows)  # (rows,)
+    def __init__(self, layers, source, dtype, *, backward, out=None, input_delta=None):
+        self.rows, self.dtype = source.rows, dtype
+        self.kinds = [OPERATIONS[layer.kind] for layer in layers]
+        values = self._values(layers, source.values, backward, out)
+        deltas = [None] * len(values)
+        if backward:
+            deltas = self._deltas(values, input_delta)
+        self.rooms = [
+            Room(*of_layer)
+            for of_layer in zip(values[:-1], values[1:], deltas[1:], deltas[:-1], strict=True)
+        ]
+
+    def _new(self, stride, n):
+        return Values(np.zeros((self.rows, stride), self.dtype), stride, n)  # (rows, stride)
+
+    def _values(self, layers, source, backward, out):
+        """The input of each layer, and the output of the last."""
+        values = [source]
+        # Whether anything reads the last of these again; X belongs to the user.
+        is_read = True
+        for i, (kind, layer) in enumerate(zip(self.kinds, layers, strict=True)):
+            reads_input, reads_output = kind.reads_again(layer) if backward else (False, False)
+            if kind.overwrites_input and is_read:
+                raise ValueError(f"{layer} would write over what is needed again: its input.")
+            if i == len(layers) - 1:
+                new = self._outputs(kind, layer, out)
+            elif kind.in_place and not (is_read or reads_input):
+                new = values[-1]
+            else:
+                new = self._new(padded(layer.n_out, self.dtype.itemsize), layer.n_out)
+            values.append(new)
+            is_read = reads_output
+        return values
+
+    def _outputs(self, kind, layer, out):
+        """Where the last layer writes: the outputs have no padding."""
+        if not kind.writes_moving:
+            raise ValueError(f"{layer} cannot be the last layer: end with a dense one.")
+        n = layer.n_out
+        return self._new(n, n) if out is None else Values(out, n, n, moves=True)
+
+    def _deltas(self, values, input_delta):
+        """The gradients with respect to these values; that of the network's input may be None."""
+        outputs = values[-1]
+        deltas = [self._new(outputs.stride, outputs.n)]
+        for kind, of_input in zip(self.kinds[:0:-1], values[-2:0:-1], strict=True):
+            in_place = kind.delta_in_place
+            deltas.append(deltas[-1] if in_place else self._new(of_input.stride, of_input.n))
+        deltas.append(self._delta_of_input(input_delta))
+        return deltas[::-1]
+
+    def _delta_of_input(self, input_delta):
+        if input_delta is None:
+            return None
+        if not self.kinds[0].writes_moving:
+            raise ValueError(
+                "There is no gradient with respect to the input of such a network: its first layer "
+                "would have to be a dense one."
+            )
+        n = input_delta.shape[1]
+        return Values(input_delta, n, n, moves=True)

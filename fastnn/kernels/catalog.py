@@ -1,7 +1,8 @@
 """The catalog of units: templates bound to mathematics and a precision, compiled on first need.
 
-Each kind of unit has a function here, which says what its template's open names are bound to. Names
-of mathematics, such as ``exp``, come with the precision; see elementary.py.
+Each kind of unit has a function, which says what its template's open names are bound to: here, or
+in the file of the layer whose own it is. Names of mathematics, such as ``exp``, come with the
+precision; see elementary.py.
 """
 
 import inspect
@@ -17,7 +18,6 @@ from fastnn.kernels import (
     elementary,
     image_units,
     muon_units,
-    norm_units,
     output_units,
     units,
 )
@@ -47,45 +47,66 @@ def fields_of(template):
     return tuple(inspect.signature(template).parameters)[2:]
 
 
+@cache
+def is_from_outside(template):
+    """Whether a template is none of the kernels', but that of a user's layer."""
+    return _is_users(template)
+
+
 def compile_unit(template, precision, *labels, **factories):
     """Compile a template, or load it, for one precision and one piece of mathematics.
 
     Parameters
     ----------
     template : function
+        One from outside the kernels, such as that of a user's layer, may be written as theirs are.
     precision : {"float32", "float64"}
     *labels : str
         The part of its name that distinguishes it from the template's other units.
     **factories : callable
         ``factory(precision)`` makes what is bound to that name, if it has to be compiled.
     """
+    if is_from_outside(template):
+        # The cache on disk knows what the kernels are, but not this.
+        labels += (fingerprint(template),)
     name = "_".join((template.__name__, *labels, precision))
     fields = fields_of(template)
 
     def bindings():
-        return _bindings(template, precision, factories)
+        return _open_names(template, precision, factories)
 
     return Unit(name, jit.unit(template, name, bindings), fields)
 
 
 def bound(function, *labels, **factories):
-    """A factory for `compile_unit` of a plain function with the precision's mathematics."""
+    """A factory for `compile_unit` of a plain function with the precision's mathematics.
+
+    A user's function stays as it is, but that it calls ours; see `_users_bindings`.
+    """
+
+    def make_names(precision):
+        if _is_users(function):
+            return _users_bindings(function, precision)
+        return _open_names(function, precision, factories)
+
+    return _factory(function, labels, make_names)
+
+
+def _factory(function, labels, make_names):
+    """A factory of a function bound to the names that ``make_names(precision)`` returns."""
 
     def make(precision):
-        names = _bindings(function, precision, factories)
         module = (function.__module__ or "").removeprefix("fastnn.kernels.").replace(".", "_")
         label = "_".join((module, function.__name__, *labels))
         if _is_users(function):
             label = f"{label}_{fingerprint(function)}"
-        return jit.bind(function, f"{label}_{precision}", **names)
+        return jit.bind(function, f"{label}_{precision}", **make_names(precision))
 
     return make
 
 
-def _bindings(function, precision, factories):
-    """The open names of a function: mathematics, factories, and functions of its module."""
-    if _is_users(function):
-        return _users_bindings(function, precision)
+def _open_names(function, precision, factories):
+    """The open names of a template: mathematics, factories, and functions of its module."""
     names = elementary.bindings(precision)
     names = names | {key: make(precision) for key, make in factories.items()}
     for name in function.__code__.co_names:
@@ -93,8 +114,13 @@ def _bindings(function, precision, factories):
         if name in names and isinstance(helper, int) and helper != names[name]:
             raise NameError(f"{name} of {function.__module__} is a name of mathematics' too")
         if name not in names and isinstance(helper, FunctionType):
-            names[name] = bound(helper)(precision)
+            names[name] = _helper(helper)(precision)
     return names
+
+
+def _helper(function):
+    """A factory of a function that templates call, which is written as they are."""
+    return _factory(function, (), lambda precision: _open_names(function, precision, {}))
 
 
 # ---- users' functions ------------------------------------------------------------------------
@@ -147,7 +173,7 @@ def _recompiled(dispatcher, precision):
     return jit.bind_again(dispatcher, name, tuple(cells), _users_bindings(function, precision))
 
 
-def _label(name, entry, *functions):
+def label_of(name, entry, *functions):
     """A name for an entry's functions; a user's has a hash, since another may take its name."""
     return "_".join((name, *map(fingerprint, functions))) if entry.is_users else name
 
@@ -246,48 +272,9 @@ def csr_gradient_unit(precision):
     return compile_unit(products.csr_gradient, precision)
 
 
-def activate_unit(precision, activation):
-    entry = ACTIVATIONS[activation]
-    template = units.activate if entry.learned is None else units.activate_learned
-    label = _label(activation, entry, entry.forward)
-    return compile_unit(template, precision, label, forward=bound(entry.forward))
-
-
-def backward_unit(precision, activation):
-    entry = ACTIVATIONS[activation]
-    gradient = bound(entry.gradient)
-    if entry.learned is None:
-        label = _label(activation, entry, entry.gradient)
-        return compile_unit(units.backward, precision, label, gradient=gradient)
-    return compile_unit(
-        units.backward_learned, precision, activation, gradient=gradient,
-        learned_gradient=bound(entry.learned_gradient), lane_sum=lane_sum("values"),
-    )  # fmt: skip
-
-
-def sum_rows_unit(precision):
-    return compile_unit(units.sum_rows, precision, lane_sum=lane_sum("values", "float64"))
-
-
-def norm_statistics_unit(precision):
-    return compile_unit(norm_units.norm_statistics, precision)
-
-
-def normalize_unit(precision):
-    return compile_unit(norm_units.normalize, precision)
-
-
-def norm_sums_unit(precision):
-    return compile_unit(norm_units.norm_sums, precision)
-
-
-def norm_backward_unit(precision):
-    return compile_unit(norm_units.norm_backward, precision)
-
-
 def output_unit(precision, name):
     loss = LOSSES[name]
-    label = _label(name, loss, loss.value, loss.gradient)
+    label = label_of(name, loss, loss.value, loss.gradient)
     factories = {"value": bound(loss.value)}
     if loss.is_users:
         body = output_units.separate_loss
@@ -295,7 +282,7 @@ def output_unit(precision, name):
             function = getattr(loss, key)
             of_two = bound(function)
             factories[key] = bound(
-                output_units.without_parameter, _label(key, loss, function), of_two=of_two
+                output_units.without_parameter, label_of(key, loss, function), of_two=of_two
             )
     elif not loss.coupled:
         body = output_units.separate_loss

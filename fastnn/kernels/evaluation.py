@@ -22,11 +22,11 @@ class Evaluation:
         self.params = np.zeros(network.n_params, dtype)  # (n_params,)
         y = data.y if order is None else data.y[order]
         self.n_rows = len(y)
-        shape = (self.n_rows, network.layer_units[-1])
+        shape = (self.n_rows, network.n_outputs)
         self.raw, self.outputs = np.zeros(shape, dtype), np.zeros(shape, dtype)  # (n, n_outputs)
         self.row_loss = np.zeros(self.n_rows)  # (n,)
         self.chunk = min(self.n_rows, chunk_rows(network))
-        source = read(data.X, self.chunk, self.params.dtype, ordered=order is not None)
+        source = read(network, data.X, self.chunk, self.params.dtype, ordered=order is not None)
         shared = Pass(network, self.params, source, n_threads=n_threads, out=self.raw)
         add_forward(shared, link=False)
         self.preparation, self.pace = shared.preparation(), shared.pace()
@@ -35,7 +35,7 @@ class Evaluation:
     def _plan_losses(self, targets):
         """The losses and the output activation of all rows, as one mini-batch."""
         network, plan, precision = self.network, Plan(), self.params.dtype.name
-        n_outputs = network.layer_units[-1]
+        n_outputs = network.n_outputs
         plan.group()
         plan.chain(row_block=self.chunk)
         if network.out_activation != "identity":

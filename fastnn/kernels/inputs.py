@@ -6,14 +6,25 @@ from scipy import sparse
 from fastnn.kernels import catalog
 from fastnn.kernels.augmentation import Augmentation
 from fastnn.kernels.buffers import padded
+from fastnn.kernels.layers.base import Values
+from fastnn.kernels.layers.kinds import OPERATIONS
 from fastnn.kernels.plan import Late
 
 
-def read(X, rows, dtype, **how):
-    """A `SparseInput` or a `DenseInput`, which alone depends on ``how`` its rows are used."""
-    if sparse.issparse(X):
-        return SparseInput(X, rows, dtype)
-    return DenseInput(X, rows, dtype, **how)
+def read(network, X, rows, dtype, **how):
+    """A `SparseInput` or a `DenseInput`, which alone depends on ``how`` its rows are used.
+
+    Raises
+    ------
+    ValueError
+        If X is sparse, and the first layer of the network cannot read that.
+    """
+    first = OPERATIONS[network.layers[0].kind]
+    if not sparse.issparse(X):
+        return DenseInput(X, rows, dtype, may_stay=first.reads_in_place, **how)
+    if not first.reads_sparse:
+        raise ValueError(f"{network.layers[0]} cannot read a sparse X: give X.toarray().")
+    return SparseInput(X, rows, dtype)
 
 
 def add_gather(plan, source, target, block, *, is_late=False):
@@ -39,6 +50,8 @@ class DenseInput:
         Rows of the largest mini-batch.
     dtype : dtype
         The precision of the network.
+    may_stay : bool
+        Whether the first layer can read X where it lies.
     ordered : bool
         Whether the data's rows are used in an order of their own.
     is_late : bool
@@ -49,28 +62,27 @@ class DenseInput:
     ----------
     in_place : bool
         Whether the first layer reads X itself.
-    matrix : ndarray
-        X, or a buffer (rows, stride) for the mini-batch's rows of it.
-    stride : int
+    values : Values
+        X, or a buffer for the mini-batch's rows of it.
     """
 
-    is_sparse = False
-
-    def __init__(self, X, rows, dtype, *, ordered=False, is_late=False):
+    def __init__(self, X, rows, dtype, *, may_stay=True, ordered=False, is_late=False):
         self.X, self.rows, self.is_late = X, rows, is_late
         row_bytes, column_bytes = X.strides
         self.in_place = (
-            not ordered
+            may_stay
+            and not ordered
             and not is_late
             and dtype == X.dtype
             and column_bytes == X.itemsize
             and row_bytes % X.itemsize == 0
         )
+        n = X.shape[1]
         if self.in_place:
-            self.matrix, self.stride = X, row_bytes // X.itemsize
+            self.values = Values(X, row_bytes // X.itemsize, n, moves=True)
         else:
-            self.stride = padded(X.shape[1], dtype.itemsize)
-            self.matrix = np.zeros((rows, self.stride), dtype)  # (rows, stride)
+            stride = padded(n, dtype.itemsize)
+            self.values = Values(np.zeros((rows, stride), dtype), stride, n)  # (rows, stride)
 
     def add_begin(self, plan):
         """Nothing has to be done before rows are gathered."""
@@ -79,12 +91,13 @@ class DenseInput:
         """In a chain over rows: gather the mini-batch's, augment them, and leave some out."""
         if self.in_place:
             return
-        add_gather(plan, self.X, self.matrix, block, is_late=self.is_late)
+        matrix, stride, n, _ = self.values
+        add_gather(plan, self.X, matrix, block, is_late=self.is_late)
         if augmentation is not None:
-            augment = Augmentation(augmentation, self.matrix.dtype)
-            augment.add(plan, self.matrix, self.stride, masks.keys[-1:], block)
+            augment = Augmentation(augmentation, matrix.dtype)
+            augment.add(plan, matrix, stride, masks.keys[-1:], block)
         if masks.rates[0] > 0:
-            masks.add(plan, 0, self.matrix, self.matrix, self.X.shape[1], block)
+            masks.add(plan, 0, matrix, matrix, n, block)
 
 
 class SparseInput:
@@ -99,7 +112,8 @@ class SparseInput:
         The precision of the network.
     """
 
-    is_sparse, is_late, in_place = True, False, False
+    # There is no matrix of its values.
+    is_late, values = False, None
 
     def __init__(self, X, rows, dtype):
         self.X, self.rows = X, rows
@@ -108,26 +122,26 @@ class SparseInput:
         capacity = int(largest.sum(dtype=np.int64))
         self.start = np.zeros(rows + 1, np.int64)  # (rows + 1,)
         self.indices = np.zeros(capacity, np.int64)  # (nnz,)
-        self.values = np.zeros(capacity, dtype)  # (nnz,)
+        self.non_zeros = np.zeros(capacity, dtype)  # (nnz,)
 
     @property
     def csr(self):
         """The mini-batch's rows as arguments of the units that read them."""
-        return {"start_at": self.start, "indices_at": self.indices, "values_at": self.values}
+        return {"start_at": self.start, "indices_at": self.indices, "values_at": self.non_zeros}
 
     def add_begin(self, plan):
         """In a chain of one task: where each row of the mini-batch begins."""
-        unit = catalog.csr_starts_unit(self.values.dtype.name, self.X.indptr.dtype)
+        unit = catalog.csr_starts_unit(self.non_zeros.dtype.name, self.X.indptr.dtype)
         plan.add(unit, indptr_at=self.X.indptr, target_at=self.start)
 
     def add_gather(self, plan, block, masks, augmentation):
         """In a chain over rows: gather the mini-batch's and leave some out; none are augmented."""
-        X, precision = self.X, self.values.dtype.name
+        X, precision = self.X, self.non_zeros.dtype.name
         plan.add(
             catalog.gather_csr_unit(precision, X.data.dtype, X.indices.dtype),
             indptr_at=X.indptr, indices_at=X.indices, values_at=X.data,
             target_start_at=self.start, target_indices_at=self.indices,
-            target_values_at=self.values, block=block,
+            target_values_at=self.non_zeros, block=block,
         )  # fmt: skip
         if masks.rates[0] > 0:
             plan.add(

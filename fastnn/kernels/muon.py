@@ -15,18 +15,20 @@ ROWS = 96
 
 
 class Orthogonalization:
-    """The buffers and units of one weight matrix (n_in, n_out) of hidden layer i."""
+    """The buffers and units of one weight matrix (n_in, n_out).
 
-    def __init__(self, shared, i, optimizer, coefficients, scaling):
-        self.shared, self.plan = shared, shared.plan
-        self.optimizer, self.coefficients, self.scaling = optimizer, coefficients, scaling
-        layer, dtype = shared.layers[i], shared.params.dtype
-        self.shape = self.n_in, self.n_out = layer.n_in, layer.n_out
-        self.block, self.tasks = shared.parameter_block(layer), shared.parameter_tasks(layer)
-        self.place = {
-            "offset": layer.weight_offset, "size": self.n_in * self.n_out,
-            "block": self.block * self.n_out,
-        }  # fmt: skip
+    Parameters
+    ----------
+    trainer : fastnn.kernels.trainer.Trainer
+    weights : fastnn.kernels.layers.base.Parameters
+    """
+
+    def __init__(self, trainer, weights):
+        self.trainer, self.plan, params = trainer, trainer.plan, trainer.state.params
+        dtype, self.precision = params.dtype, trainer.precision
+        self.n_in, self.n_out, self.block = weights.shape
+        self.shape = self.n_in, self.n_out
+        self.place, self.tasks = weights.place, weights.tasks
         self.is_wide = self.n_in < self.n_out
         self.side = min(self.shape)
         # x is orthogonalised step by step, and each step writes the next x.
@@ -34,20 +36,22 @@ class Orthogonalization:
         square = (self.side, self.side)
         self.gram, self.square, self.mixed = np.zeros((3, *square), dtype)
         self.sums = np.zeros(-(-self.n_in // units.SEGMENT))  # (segments,)
-        packed = matmul.packed_size(self.n_out, self.n_in, shared.precision) if self.is_wide else 0
+        packed = matmul.packed_size(self.n_out, self.n_in, self.precision) if self.is_wide else 0
         self.packed = np.zeros(packed, dtype)
         # The root of the mean square of an update is that of Adam's, about; Liu et al. (2025).
         self.scale = np.array([0.2 * np.sqrt(max(self.shape))])
 
     def add_average(self, gradient):
         """In a chain over rows of the matrix: the averaged gradient and its squares."""
+        optimizer = self.trainer.optimizer
         self.plan.add(
-            catalog.average_gradient_unit(self.shared.precision), gradient_at=gradient,
-            average_at=self.optimizer.slot("mu"), x_at=self.x, coefficients_at=self.coefficients,
-            scaling_at=self.scaling, **self.place, nesterov=self.optimizer.nesterovs_momentum,
+            catalog.average_gradient_unit(self.precision), gradient_at=gradient,
+            average_at=optimizer.slot("mu"), x_at=self.x,
+            coefficients_at=self.trainer.coefficients, scaling_at=self.trainer.scaling,
+            **self.place, nesterov=optimizer.nesterovs_momentum,
         )  # fmt: skip
         self.plan.add(
-            catalog.segment_sums_unit(self.shared.precision, "squares"), values_at=self.x,
+            catalog.segment_sums_unit(self.precision, "squares"), values_at=self.x,
             n_rows=self.n_in, n_columns=self.n_out, sums_at=self.sums, block=self.block,
         )  # fmt: skip
 
@@ -60,7 +64,7 @@ class Orthogonalization:
     def _add_normalize(self):
         self.plan.chain(tasks=self.tasks)
         self.plan.add(
-            catalog.normalize_matrix_unit(self.shared.precision), x_at=self.x, sums_at=self.sums,
+            catalog.normalize_matrix_unit(self.precision), x_at=self.x, sums_at=self.sums,
             n_sums=len(self.sums), size=self.place["size"], block=self.place["block"],
         )  # fmt: skip
 
@@ -70,7 +74,7 @@ class Orthogonalization:
         # X' is the right factor of X X', whose columns are X's rows.
         self.plan.chain(tasks=self.tasks)
         self.plan.add(
-            catalog.pack_unit(self.shared.precision), source_at=self.x, k_stride=1,
+            catalog.pack_unit(self.precision), source_at=self.x, k_stride=1,
             column_stride=self.n_out, packed_at=self.packed, k=self.n_out, n=self.n_in,
             along_k=False, block=self.block,
         )  # fmt: skip
@@ -91,7 +95,7 @@ class Orthogonalization:
         right = {"b_at": self.gram, "b_stride": self.side, "packed": False}
         self._add_square_product(left, right, self.square, self.side)
         self.plan.add(
-            catalog.mix_unit(self.shared.precision), gram_at=self.gram, square_at=self.square,
+            catalog.mix_unit(self.precision), gram_at=self.gram, square_at=self.square,
             n=self.side, target_at=self.mixed, block=ROWS,
         )  # fmt: skip
 
@@ -110,13 +114,14 @@ class Orthogonalization:
 
     def _multiply(self, **arguments):
         self.plan.add(
-            catalog.multiply_matrices_unit(), **catalog.factors(self.shared.precision),
+            catalog.multiply_matrices_unit(), **catalog.factors(self.precision),
             **arguments,
         )  # fmt: skip
 
     def add_update(self):
         """In a chain over rows of the matrix."""
         self.plan.add(
-            catalog.orthogonal_update_unit(self.shared.precision), params_at=self.shared.params,
-            x_at=self.x, coefficients_at=self.coefficients, scale_at=self.scale, **self.place,
+            catalog.orthogonal_update_unit(self.precision), params_at=self.trainer.state.params,
+            x_at=self.x, coefficients_at=self.trainer.coefficients, scale_at=self.scale,
+            **self.place,
         )  # fmt: skip

@@ -37,13 +37,13 @@ def add_forward(shared, link):
 def predict(network, params, X, link, n_threads):
     """Outputs (n_rows, n_outputs) for X."""
     n_rows = X.shape[0]
-    out = np.zeros((n_rows, network.layer_units[-1]), params.dtype)  # (n_rows, n_outputs)
+    out = np.zeros((n_rows, network.n_outputs), params.dtype)  # (n_rows, n_outputs)
     chunk = min(n_rows, chunk_rows(network))
-    source = read(X, chunk, params.dtype)
+    source = read(network, X, chunk, params.dtype)
     shared = Pass(network, params, source, n_threads=n_threads, out=out)
     add_forward(shared, link)
     pace = shared.pace()
-    if any(packed is not None for packed in shared.packed.forward):
+    if shared.is_packed:
         shared.preparation().run(1, 1, (0, 1), pace.team)
     pace.run(n_rows, chunk)
     return out
@@ -54,7 +54,7 @@ def is_small(network, X):
     return (
         isinstance(X, np.ndarray)
         and len(X) <= SMALL_ROWS
-        and len(X) * max(network.layer_units) <= SMALL_ELEMENTS
+        and len(X) * network.widest <= SMALL_ELEMENTS
     )
 
 
@@ -78,8 +78,8 @@ class KeptPrediction:
     """The forward pass of a network for up to ``capacity`` rows, of X's dtype."""
 
     def __init__(self, network, params, X, capacity, link, n_threads):
-        self.out = np.zeros((capacity, network.layer_units[-1]), params.dtype)
-        source = read(X, capacity, params.dtype, is_late=True)
+        self.out = np.zeros((capacity, network.n_outputs), params.dtype)
+        source = read(network, X, capacity, params.dtype, is_late=True)
         shared = Pass(network, params, source, n_threads=n_threads, out=self.out)
         self.plan = add_forward(shared, link)
         self.pace = shared.pace()

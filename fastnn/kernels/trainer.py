@@ -22,14 +22,14 @@ class Trainer:
         params = state.params
         data = cast(data, params.dtype)
         self._keep = data
-        source = read(data.X, batch_size, params.dtype, ordered=True)
+        source = read(network, data.X, batch_size, params.dtype, ordered=True)
         shared = Pass(
             network, params, source, n_threads=n_threads, backward=True,
             regularization=regularization,
         )  # fmt: skip
         self.rates = np.zeros(-(-data.X.shape[0] // batch_size))  # (mini-batches,)
         self.gradient = np.zeros_like(params)  # (n_params,)
-        self.plan = shared.plan
+        self.plan, self.precision = shared.plan, shared.precision
         self._set_scalars(params.dtype)
         weights = self._add_begin(shared, data.sample_weight)
         shared.add_rows_group(data.y, weights, self.gradient)
@@ -100,35 +100,32 @@ class Trainer:
 
     def _add_parameters(self, shared):
         """The groups in which a task takes some of the parameters through their step."""
+        steps, n_sums = [], 0
+        for operations in shared.operations:
+            # Muon is for the matrices that lead to hidden layers.
+            is_last = operations is shared.operations[-1]
+            is_orthogonal = self.optimizer.rule.orthogonal and not is_last
+            for parameters in operations.parameters():
+                # Those that are not learned matter to an average of the parameters alone.
+                if parameters.learned or self.state.average is not None:
+                    steps.append(_Step(self, parameters, n_sums, is_orthogonal))
+                    n_sums += -(-parameters.shape[0] // units.SEGMENT)
         # Sums over some rows of each layer's weights, and of all gradients.
-        blocks = []
-        for i, layer in enumerate(shared.layers):
-            blocks += [_Weights(shared, i), _Biases(shared, i)]
-            if layer.norm_offset is not None:
-                blocks.append(_Norms(shared, i))
-            if layer.running_offset is not None and self.state.average is not None:
-                blocks.append(_Running(shared, i))
-            if layer.slope_offset is not None:
-                blocks.append(_Slope(shared, i))
-        n_sums = 0
-        for block in blocks:
-            block.start = n_sums
-            n_sums += -(-block.shape[0] // units.SEGMENT)
         self.square_sums, self.norm_sums = np.zeros((2, n_sums))  # (segments,)
         self.sizes = np.zeros(n_sums)  # (segments,), zeros where there is no L1 penalty
         self.plan.group()
-        for block in blocks:
-            self.plan.chain(tasks=block.tasks)
-            block.add_gradient(self)
+        for step in steps:
+            self.plan.chain(tasks=step.parameters.tasks)
+            step.add_gradient()
             if not self.is_clipped:
-                block.add_update(self)
+                step.add_update()
         if self.is_clipped:
             self._add_clip(shared)
             self.plan.group()
-            for block in blocks:
-                self.plan.chain(tasks=block.tasks)
-                block.add_update(self)
-        self._add_orthogonal_steps([block for block in blocks if block.orthogonalization])
+            for step in steps:
+                self.plan.chain(tasks=step.parameters.tasks)
+                step.add_update()
+        self._add_orthogonal_steps([step for step in steps if step.orthogonalization])
 
     def _add_clip(self, shared):
         self.plan.group()
@@ -140,19 +137,19 @@ class Trainer:
             scaling_at=self.scaling,
         )  # fmt: skip
 
-    def _add_orthogonal_steps(self, matrices):
+    def _add_orthogonal_steps(self, steps):
         """The groups that finish the step of matrices with orthogonal ones."""
-        if not matrices:
+        if not steps:
             return
-        for stages in zip(*(m.orthogonalization.stages() for m in matrices), strict=True):
+        for stages in zip(*(step.orthogonalization.stages() for step in steps), strict=True):
             self.plan.group()
             for add_stage in stages:
                 add_stage()
         self.plan.group()
-        for matrix in matrices:
-            self.plan.chain(tasks=matrix.tasks)
-            matrix.orthogonalization.add_update()
-            matrix.add_rest(self)
+        for step in steps:
+            self.plan.chain(tasks=step.parameters.tasks)
+            step.orthogonalization.add_update()
+            step.add_rest()
 
     def _add_finish(self, shared):
         self.plan.group()
@@ -179,153 +176,85 @@ class Trainer:
         return float(self.scalars[units.LOSS]) / self.rows_done
 
 
-class _Parameters:
-    """Some parameters that lie together, and the tasks that they are done in.
+class _Step:
+    """The step of some parameters: their gradient, and their update.
 
-    Attributes
+    Parameters
     ----------
-    tasks : int
-    place : dict
-        Where they are in the flat vector, and how many of them each task takes.
-    shape : tuple
-        Rows and columns of them, and how many rows each task takes.
-    decay : bool
-        Whether penalties and decay are for them.
+    trainer : Trainer
+    parameters : fastnn.kernels.layers.base.Parameters
     start : int
         Where the sums over their segments begin.
+    is_orthogonal : bool
+        Whether matrices of their layer have steps of orthogonal matrices.
     """
 
-    tasks, decay, orthogonalization = 1, False, None
+    def __init__(self, trainer, parameters, start, is_orthogonal):
+        self.trainer, self.parameters, self.start = trainer, parameters, start
+        self.plan, self.params = trainer.plan, trainer.state.params
+        self.precision = trainer.precision
+        # A matrix with steps of orthogonal matrices finishes its step in groups of its own.
+        self.orthogonalization = None
+        if is_orthogonal and parameters.is_matrix:
+            self.orthogonalization = Orthogonalization(trainer, parameters)
 
-    def __init__(self, shared, i, offset, size):
-        self.shared, self.i = shared, i
-        self.place = {"offset": offset, "size": size, "block": size}
-        self.shape = (size, 1, size)
-
-    def add_gradient(self, trainer):
-        self._add_own_gradient(trainer.gradient)
+    def add_gradient(self):
+        """In a chain over the parameters: their gradient, and what is done to it first."""
+        trainer, parameters = self.trainer, self.parameters
+        if not parameters.learned:
+            return
+        parameters.add_gradient(trainer.gradient, units.ZERO)
         if trainer.is_penalized:
-            trainer.plan.add(
-                catalog.penalize_unit(self.shared.precision), params_at=self.shared.params,
-                gradient_at=trainer.gradient, scaling_at=trainer.penalty, **self.place,
-                decay=self.decay,
+            self.plan.add(
+                catalog.penalize_unit(self.precision), params_at=self.params,
+                gradient_at=trainer.gradient, scaling_at=trainer.penalty, **parameters.place,
+                decay=parameters.decay,
             )  # fmt: skip
         if trainer.is_clipped:
-            values = trainer.gradient[self.place["offset"] :]
-            self._add_sums(values, trainer.norm_sums, "squares")
+            self._add_sums(trainer.gradient, trainer.norm_sums, "squares")
 
-    def _add_own_gradient(self, gradient):
-        """Nothing to do where the group "rows" has done it."""
-
-    def add_update(self, trainer):
-        slots = trainer.optimizer.slots
-        trainer.plan.add(
-            catalog.update_unit(self.shared.precision, trainer.optimizer.rule_name),
-            params_at=self.shared.params,
-            gradient_at=trainer.gradient,
-            slots_at=slots,
-            n_params=slots.shape[1],
-            coefficients_at=trainer.coefficients,
-            scaling_at=trainer.scaling,
-            **self.place,
-            decay=self.decay,
-        )
-        self.add_rest(trainer)
-
-    def add_rest(self, trainer):
-        """Add the units that follow once the parameters have changed."""
-        if trainer.state.average is not None:
-            trainer.plan.add(
-                catalog.average_unit(self.shared.precision),
-                params_at=self.shared.params,
-                average_at=trainer.state.average.values,
-                weight_at=trainer.average_weight,
-                **self.place,
-            )
-
-    def _add_sums(self, values, sums, of):
-        rows, columns, block = self.shape
-        self.shared.plan.add(
-            catalog.segment_sums_unit(self.shared.precision, of), values_at=values, n_rows=rows,
-            n_columns=columns, sums_at=sums[self.start :], block=block,
-        )  # fmt: skip
-
-
-class _Weights(_Parameters):
-    """The weights of layer i, in blocks of rows."""
-
-    decay = True
-
-    def __init__(self, shared, i):
-        layer = shared.layers[i]
-        super().__init__(shared, i, layer.weight_offset, layer.n_in * layer.n_out)
-        block = shared.parameter_block(layer)
-        self.tasks = shared.parameter_tasks(layer)
-        self.place["block"] = block * layer.n_out
-        self.shape = (layer.n_in, layer.n_out, block)
-
-    def _add_own_gradient(self, gradient):
-        if self.shared.in_parts:
-            self.shared.add_sum_parts(gradient, **self.place)
-        else:
-            self.shared.add_weight_gradient(self.i, gradient, units.ZERO)
-
-    def add_update(self, trainer):
-        weights = self.shared.params[self.place["offset"] :]
-        self._add_sums(weights, trainer.square_sums, "squares")
-        if trainer.scalars[units.ALPHA_1] > 0:
-            self._add_sums(weights, trainer.sizes, "sizes")
-        if trainer.optimizer.rule.orthogonal and self.i < len(self.shared.layers) - 1:
-            self.orthogonalization = Orthogonalization(
-                self.shared, self.i, trainer.optimizer, trainer.coefficients, trainer.scaling
-            )
+    def add_update(self):
+        """In a chain over the parameters: what the loss takes of them, and their update."""
+        trainer, parameters = self.trainer, self.parameters
+        if parameters.decay:
+            self._add_sums(self.params, trainer.square_sums, "squares")
+            if trainer.scalars[units.ALPHA_1] > 0:
+                self._add_sums(self.params, trainer.sizes, "sizes")
+        if self.orthogonalization is not None:
             self.orthogonalization.add_average(trainer.gradient)
-        else:
-            super().add_update(trainer)
+            return
+        if parameters.learned:
+            slots = trainer.optimizer.slots
+            self.plan.add(
+                catalog.update_unit(self.precision, trainer.optimizer.rule_name),
+                params_at=self.params,
+                gradient_at=trainer.gradient,
+                slots_at=slots,
+                n_params=slots.shape[1],
+                coefficients_at=trainer.coefficients,
+                scaling_at=trainer.scaling,
+                **parameters.place,
+                decay=parameters.decay,
+            )
+        self.add_rest()
 
-    def add_rest(self, trainer):
-        super().add_rest(trainer)
-        self.shared.add_pack(self.i, trainer.plan)
+    def add_rest(self):
+        """In a chain over the parameters: what follows once they have changed."""
+        if self.trainer.state.average is not None:
+            self.plan.add(
+                catalog.average_unit(self.precision),
+                params_at=self.params,
+                average_at=self.trainer.state.average.values,
+                weight_at=self.trainer.average_weight,
+                **self.parameters.place,
+            )
+        self.parameters.add_rest(self.plan)
 
-
-class _Biases(_Parameters):
-    """The biases of layer i."""
-
-    def __init__(self, shared, i):
-        super().__init__(shared, i, shared.layers[i].bias_offset, shared.layers[i].n_out)
-
-    def _add_own_gradient(self, gradient):
-        if self.shared.in_parts:
-            self.shared.add_sum_parts(gradient, **self.place)
-        else:
-            self.shared.add_bias_gradient(self.i, gradient, units.ZERO)
-
-
-class _Norms(_Parameters):
-    """Scale and shift of the batch normalisation of hidden layer i."""
-
-    def __init__(self, shared, i):
-        super().__init__(shared, i, shared.layers[i].norm_offset, 2 * shared.layers[i].n_out)
-
-
-class _Running(_Parameters):
-    """Running mean and variance of hidden layer i, of which there may be an average."""
-
-    def __init__(self, shared, i):
-        super().__init__(shared, i, shared.layers[i].running_offset, 2 * shared.layers[i].n_out)
-
-    def add_gradient(self, trainer):
-        """They have none."""
-
-    def add_update(self, trainer):
-        self.add_rest(trainer)
-
-
-class _Slope(_Parameters):
-    """The parameter of the activation of hidden layer i."""
-
-    def __init__(self, shared, i):
-        super().__init__(shared, i, shared.layers[i].slope_offset, 1)
-
-    def _add_own_gradient(self, gradient):
-        self.shared.add_slope_gradient(self.i, gradient, units.ZERO)
+    def _add_sums(self, vector, sums, of):
+        """Sums over the segments of the parameters' part of a vector of all."""
+        rows, columns, block = self.parameters.shape
+        self.plan.add(
+            catalog.segment_sums_unit(self.precision, of),
+            values_at=vector[self.parameters.place["offset"] :], n_rows=rows, n_columns=columns,
+            sums_at=sums[self.start :], block=block,
+        )  # fmt: skip

@@ -180,67 +180,10 @@ def gather_csr(
             to_values[j] = real(values[j])
 
 
-def activate(step, task, z_at, a_at, ld, block):
-    # a (rows, ld) = activation of z, padding included. They may be one array.
-    first, last = rows_of_task(step, task, block)
-    a = span(a_at, first * ld, last * ld, real)  # (task's rows, ld)
-    if a_at != z_at:
-        copy(span(z_at, first * ld, last * ld, real), a)
-    for i in range(a.shape[0]):
-        a[i] = forward(a[i])
-
-
-def activate_learned(step, task, z_at, a_at, slope_at, ld, block):
-    # The same for an activation with a parameter of its own, slope (1,).
-    first, last = rows_of_task(step, task, block)
-    slope = view(slope_at, 1, real)[0]
-    a = span(a_at, first * ld, last * ld, real)  # (task's rows, ld)
-    if a_at != z_at:
-        copy(span(z_at, first * ld, last * ld, real), a)
-    for i in range(a.shape[0]):
-        a[i] = forward(a[i], slope)
-
-
 def copy(source, target):
     # target = source. A loop from one array to another that may be the same does not vectorise.
     for i in range(source.shape[0]):
         target[i] = source[i]
-
-
-def backward(step, task, kept_at, delta_at, ld, block):
-    # delta (rows, ld) *= derivative of the activation, a function of what was kept, its input or
-    # its output; padding included.
-    first, last = rows_of_task(step, task, block)
-    kept = span(kept_at, first * ld, last * ld, real)  # (task's rows, ld)
-    delta = span(delta_at, first * ld, last * ld, real)  # (task's rows, ld)
-    for i in range(delta.shape[0]):
-        delta[i] = delta[i] * gradient(kept[i])
-
-
-def backward_learned(
-    step, task, kept_at, delta_at, ld, slope_at, terms_at, row_sums_at, block
-):  # fmt: skip
-    # The same with a parameter of its own; row_sums (rows,) = each row's part of its gradient.
-    first, last = rows_of_task(step, task, block)
-    slope = view(slope_at, 1, real)[0]
-    row_sums = view(row_sums_at, last, np.float64)  # (rows,)
-    kept = span(kept_at, first * ld, last * ld, real)  # (task's rows, ld)
-    delta = span(delta_at, first * ld, last * ld, real)  # (task's rows, ld)
-    terms = span(terms_at, first * ld, last * ld, real)  # (task's rows, ld)
-    for i in range(delta.shape[0]):
-        terms[i] = delta[i] * learned_gradient(kept[i])
-    for r in range(first, last):
-        row_sums[r] = np.float64(lane_sum(terms, (r - first) * ld, ld))
-    for i in range(delta.shape[0]):
-        delta[i] = delta[i] * gradient(kept[i], slope)
-
-
-def sum_rows(step, task, row_sums_at, target_at, init):
-    # target (1,) = or += sum of row_sums (rows,).
-    rows = view(step, N_STEP, np.int64)[ROWS]
-    target = view(target_at, 1, real)  # (1,)
-    total = lane_sum(view(row_sums_at, rows, np.float64), 0, rows)
-    target[0] = real(total) if init == ZERO else target[0] + real(total)
 
 
 def sum_parts(step, task, parts_at, n_params, rows_block, gradient_at, offset, size, block):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastnn.network.data import Data
-from fastnn.network.layers import Network
+from fastnn.network.network import Network
 from fastnn.network.regularization import Regularization
 from fastnn.network.state import TrainingState
 from fastnn.training.lbfgs import LBFGSFit

@@ -18,7 +18,7 @@ from fastnn import MLPClassifier, MLPRegressor, backends, register_activation, r
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.cpu import jit
 from fastnn.kernels.losses import CLASSIFIER_LOSSES, LOSSES
-from fastnn.network.layers import Network
+from fastnn.network.multilayer import multilayer_perceptron
 from reference import HIDDEN_GRADIENTS, forward_pass, hidden_activation
 
 SMALL = dict(hidden_layer_sizes=(9, 20, 5), max_iter=3, random_state=0)
@@ -310,7 +310,7 @@ def test_kinds_of_input(kind, method):
 @pytest.mark.parametrize("layer_units", [(7, 40, 6), (50, 500, 400, 3), (5, 1, 1), (1, 1)])
 def test_many_rows(layer_units, is_sparse, n_threads):
     """Several blocks of rows, and weights large enough to be packed."""
-    network = Network(layer_units, "prelu", "squared_error")
+    network = multilayer_perceptron(layer_units, "prelu", "squared_error")
     params = network.initialize(np.random.RandomState(0), np.float64)
     X, _ = make_problem("regression", n_samples=9000, n_features=layer_units[0])
     if layer_units[1] == 500:

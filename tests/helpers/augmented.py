@@ -4,7 +4,7 @@ import numpy as np
 
 from fastnn import backends
 from fastnn.network.data import Data
-from fastnn.network.layers import Network
+from fastnn.network.multilayer import multilayer_perceptron
 from fastnn.network.regularization import Regularization
 from fastnn.network.state import OptimizerState, TrainingState
 
@@ -18,7 +18,7 @@ def images(n=20, shape=(9, 12), dtype=np.float64, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, (n, np.prod(shape))).astype(dtype)
 
 
-NETWORK = Network((108, 17, 4), "relu", "log_loss")
+NETWORK = multilayer_perceptron((108, 17, 4), "relu", "log_loss")
 
 
 def train(X, augmenter, *, epochs=1, n_jobs=None, seed=3, dropout=(), dtype="float64"):

@@ -28,7 +28,7 @@ MAKERS = (
 # Modules of the package outside fastnn.kernels whose arrays kernels read or write.
 MAKING_ARRAYS = (
     "estimators.augmenter", "estimators.inspection", "estimators.perceptron",
-    "estimators.preparation", "network.layers", "network.state", "training.lbfgs",
+    "estimators.preparation", "network.network", "network.state", "training.lbfgs",
 )  # fmt: skip
 _libc = ctypes.CDLL(None, use_errno=True)
 

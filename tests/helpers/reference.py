@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.special import erf, expit, log_softmax, xlogy
 
 from fastnn.kernels.losses import LOSSES
+from fastnn.network.layers.batch_norm import BatchNorm
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
@@ -122,8 +123,8 @@ def normalized(network, params, i, z, norms, momentum):
     """Batch normalisation of z (n, n_out); keeps in norms what its gradient needs."""
     scale, shift, mean, variance = (views[i] for views in network.norms(params))
     if momentum is None:
-        return scale * (z - mean) / np.sqrt(variance + network.norm_epsilon) + shift
-    factor = 1 / np.sqrt(z.var(axis=0) + network.norm_epsilon)
+        return scale * (z - mean) / np.sqrt(variance + BatchNorm.epsilon) + shift
+    factor = 1 / np.sqrt(z.var(axis=0) + BatchNorm.epsilon)
     standard = (z - z.mean(axis=0)) * factor
     if len(z) > 1:
         mean += momentum * (z.mean(axis=0) - mean)

@@ -13,7 +13,7 @@ from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.losses import CLASS_INDICES, LABELS, LOSSES, NOT_NEGATIVE, NUMBERS, POSITIVE
 from fastnn.kernels.optimizers import OPTIMIZERS
 from fastnn.network.data import Data
-from fastnn.network.layers import Network
+from fastnn.network.multilayer import multilayer_perceptron
 from fastnn.network.regularization import Regularization
 from fastnn.network.state import OptimizerState, TrainingState, WeightAverage
 from plain_steps import train
@@ -42,7 +42,7 @@ COMBINATIONS = sorted({
 def make_network(layer_units, activation, loss):
     """A network, with a parameter for the loss where it has one."""
     parameter = LOSSES[loss].parameter
-    return Network(layer_units, activation, loss, LOSS_PARAMETERS.get(parameter, 0.0))
+    return multilayer_perceptron(layer_units, activation, loss, LOSS_PARAMETERS.get(parameter, 0.0))
 
 
 def make_data(network, *, is_sparse=False, weighted=False, n=57, seed=0):
@@ -202,7 +202,7 @@ TRAINED = {
 def test_gradients_in_training_agree_with_central_differences(name, activation, is_sparse):
     """Within 1e-7 relative: of the first step, whose masks are always the same."""
     batch_norm, regularization = TRAINED[name]
-    network = Network((5, 6, 4, 3), activation, "log_loss", batch_norm=batch_norm)
+    network = multilayer_perceptron((5, 6, 4, 3), activation, "log_loss", batch_norm=batch_norm)
     data = make_data(network, is_sparse=is_sparse, weighted=True, n=23)
     backend, step = backends.get_backend(), 1e-5
     initial = network.initialize(np.random.RandomState(3), np.float64)
@@ -232,7 +232,9 @@ def test_batch_norm_and_learned_slopes(activations, dtype):
     # The gradient of a bias before a batch norm is a rounding, which Adam's makes a step of.
     rules = ("nesterov", "adamw") if dtype == "float64" else ("nesterov",)
     for batch_norm, is_sparse, rule in itertools.product((False, True), (False, True), rules):
-        network = Network((7, 90, 20, 4), activations, "log_loss", batch_norm=batch_norm)
+        network = multilayer_perceptron(
+            (7, 90, 20, 4), activations, "log_loss", batch_norm=batch_norm
+        )
         data = make_data(network, is_sparse=is_sparse, weighted=True)
         results = []
         for backend in (ReferenceBackend(), backends.get_backend()):
@@ -256,7 +258,7 @@ def test_batch_norm_is_that_of_pytorch():
     Its layers pass the data on; the losses' gradient is what PyTorch was given from above.
     """
     recorded = json.loads((RECORDINGS / "batch_norm.json").read_text())
-    network = Network((5, 5, 5), "identity", "squared_error", batch_norm=True)
+    network = multilayer_perceptron((5, 5, 5), "identity", "squared_error", batch_norm=True)
     params = network.pack([np.eye(5)] * 2, [np.zeros(5)] * 2, np.float64)
     scale, shift, mean, variance = (views[0] for views in network.norms(params))
     scale[...], shift[...] = recorded["gamma"], recorded["beta"]
@@ -288,7 +290,7 @@ def test_batch_norm_is_that_of_pytorch():
 @pytest.mark.parametrize("name", ["clipping", "all"])
 def test_average_of_the_weights(name, dtype):
     """After t steps the sum of decay**(t - s) w_s over that of decay**(t - s)."""
-    network = Network((7, 9, 20, 4), "relu", "log_loss", batch_norm=True)
+    network = multilayer_perceptron((7, 9, 20, 4), "relu", "log_loss", batch_norm=True)
     data, decay = make_data(network), 0.8
     params = network.initialize(np.random.RandomState(0), dtype)
     average = WeightAverage(params.size, params.dtype, decay)
@@ -309,7 +311,7 @@ def test_average_of_the_weights(name, dtype):
 
 def test_dropout_masks():
     """Their rate and scale are right, and they differ between steps, layers and rows."""
-    network = Network((400, 300, 200), "identity", "squared_error")
+    network = multilayer_perceptron((400, 300, 200), "identity", "squared_error")
     regularization = Regularization(dropout=(0.3, 0.5), seed=11)
     masks = [dropout_masks(network, regularization, step, 100) for step in (1, 2)]
     for (first, second), rate in zip(zip(*masks, strict=True), (0.3, 0.5), strict=True):
@@ -348,7 +350,7 @@ def test_a_rate_for_each_mini_batch(rule):
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_sparse_and_dense_have_the_same_bits(dtype):
-    network = Network((11, 20, 4), "tanh", "log_loss")
+    network = multilayer_perceptron((11, 20, 4), "tanh", "log_loss")
     data = make_data(network, is_sparse=True, weighted=True)
     results = [
         everything(
@@ -366,7 +368,7 @@ def test_blocks_of_rows_do_not_change_the_objective(monkeypatch, dtype, is_spars
     """The gradient adds up over blocks of rows as it would over all rows at once."""
     from fastnn.kernels import passes
 
-    network = Network((7, 30, 3), "relu", "squared_error")
+    network = multilayer_perceptron((7, 30, 3), "relu", "squared_error")
     data = make_data(network, is_sparse=is_sparse, weighted=True, n=500)
     params = network.initialize(np.random.RandomState(0), np.float64)
     results = []
@@ -390,7 +392,7 @@ def test_gradients_in_parts(dtype, rule, n):
     """
     from fastnn.kernels import passes
 
-    network = Network((7, 20, 4), "tanh", "log_loss")
+    network = multilayer_perceptron((7, 20, 4), "tanh", "log_loss")
     data = make_data(network, weighted=True, n=n)
     rows = 300 if n == 617 else 200
     assert passes.sums_in_parts(network, data.X, rows)
@@ -416,7 +418,7 @@ def test_what_decides_on_parts():
     """Shapes alone, for bits that depend on nothing else."""
     from fastnn.kernels.passes import sums_in_parts
 
-    small, large = (Network((64, n, 10), "relu", "log_loss") for n in (100, 1000))
+    small, large = (multilayer_perceptron((64, n, 10), "relu", "log_loss") for n in (100, 1000))
     X = np.zeros((1000, 64))
     assert sums_in_parts(small, X, 200)
     assert not sums_in_parts(small, X, 100)
@@ -430,7 +432,7 @@ def test_what_decides_on_parts():
 def test_kept_predictions(dtype, link):
     """A plan that is kept gives the bits of one that is not, for any later X and weights."""
     rng = np.random.default_rng(0)
-    network = Network((70, 45, 6), "relu", "log_loss")
+    network = multilayer_perceptron((70, 45, 6), "relu", "log_loss")
     params = network.initialize(np.random.RandomState(0), np.dtype(dtype))
     backend, kept = backends.get_backend(), {}
     whole = rng.standard_normal((300, 70))
@@ -451,7 +453,7 @@ def test_kept_predictions(dtype, link):
 
 def test_mini_batch_without_weight_is_skipped():
     """A mini-batch whose weights are all zero changes nothing, not even the optimizer."""
-    network = Network((7, 6, 1), "relu", "squared_error")
+    network = multilayer_perceptron((7, 6, 1), "relu", "squared_error")
     data = make_data(network, n=40)
     weights = np.ones(40)
     weights[20:] = 0

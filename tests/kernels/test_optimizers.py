@@ -10,7 +10,7 @@ from common import RECORDINGS
 from fastnn import backends
 from fastnn.kernels.optimizers import OPTIMIZERS, OptimizerRule
 from fastnn.network.data import Data
-from fastnn.network.layers import Network
+from fastnn.network.multilayer import multilayer_perceptron
 from fastnn.network.regularization import Regularization
 from fastnn.network.state import OptimizerState, TrainingState
 from reference import muon_step
@@ -143,7 +143,7 @@ def test_a_rule_with_three_slots_is_one_entry(monkeypatch):
     """Compiled, it does to a network what it does in plain Python."""
     rule = OptimizerRule("toy", "a toy.", begin, update, Settings, Scalars, Slots, Coefficients)
     monkeypatch.setitem(OPTIMIZERS, "toy", rule)
-    network = Network((3, 2), (), "squared_error")
+    network = multilayer_perceptron((3, 2), (), "squared_error")
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((40, 3)), rng.standard_normal((40, 2))
     params = network.initialize(np.random.RandomState(0), np.float64)

@@ -5,7 +5,7 @@ import pytest
 
 from fastnn import MLPClassifier
 from fastnn.network.initializers import INITIALIZERS
-from fastnn.network.layers import Network
+from fastnn.network.multilayer import multilayer_perceptron
 
 N_IN, N_OUT = 300, 200
 VARIANCE = {
@@ -55,7 +55,7 @@ def test_orthogonal_is_uniform():
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_network(name, dtype):
     """Layer by layer from one RandomState; biases are zero; the estimators take it from there."""
-    network = Network((3, 6, 2), "relu", "log_loss")
+    network = multilayer_perceptron((3, 6, 2), "relu", "log_loss")
     params = network.initialize(np.random.RandomState(5), dtype, name)
     random_state = np.random.RandomState(5)
     for coef in network.coefs(params):

@@ -16,7 +16,7 @@ from fastnn.kernels.losses import CLASSIFIER_LOSSES
 from fastnn.kernels.optimizers import SOLVERS
 from fastnn.network.data import Data
 from fastnn.network.initializers import INITIALIZERS
-from fastnn.network.layers import Network
+from fastnn.network.multilayer import multilayer_perceptron
 from fastnn.network.regularization import Regularization
 from fastnn.training.schedules import EPOCH_SCHEDULES, STEP_SCHEDULES
 from plain_steps import train
@@ -142,7 +142,7 @@ def test_gradients(row):
         loss = CLASSIFIER_LOSSES[loss][(kind == "multiclass") + smoothing]
     feature = FEATURES[settings["feature"]]
     n_outputs = 3 if kind == "multiclass" else 1
-    network = Network(
+    network = multilayer_perceptron(
         (6, 5, 4, n_outputs), settings["activation"], loss, 0.3, feature.get("batch_norm", False)
     )
     dropout = (feature.get("input_dropout", 0.0), *np.broadcast_to(feature.get("dropout", 0.0), 2))

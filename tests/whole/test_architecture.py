@@ -111,7 +111,7 @@ def test_kernels_do_not_know_scikit_learn(path):
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_rooms_below_the_estimators(room):
-    for path in (PACKAGE / room).glob("*.py"):
+    for path in (PACKAGE / room).rglob("*.py"):
         names = imports(path)
         assert not any(name.startswith("sklearn") for name in names)
         own = {name.split(".")[1] for name in names if name.startswith("fastnn.")}

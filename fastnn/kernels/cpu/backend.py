@@ -24,7 +24,7 @@ class Objective:
         self.n_rows = data.X.shape[0] if order is None else len(order)
         weights = self._weigh(data.sample_weight)
         self.rows = min(self.n_rows, chunk_rows(network))
-        source = read(data.X, self.rows, self.params.dtype, ordered=order is not None)
+        source = read(network, data.X, self.rows, self.params.dtype, ordered=order is not None)
         shared = Pass(network, self.params, source, n_threads=n_threads, backward=True)
         self.scalars = np.zeros(units.N_SCALARS)  # (5,)
         self.plan = shared.plan
@@ -33,13 +33,9 @@ class Objective:
         shared.add_begin()
         shared.add_rows_group(data.y, weights, self.gradient)
         self.plan.group()
-        for i, layer in enumerate(shared.layers):
-            self.plan.chain(tasks=shared.parameter_tasks(layer))
-            shared.add_weight_gradient(i, self.gradient, units.ADD)
-            self.plan.chain(tasks=1)
-            shared.add_bias_gradient(i, self.gradient, units.ADD)
-            if layer.slope_offset is not None:
-                shared.add_slope_gradient(i, self.gradient, units.ADD)
+        for parameters in shared.parameters():
+            self.plan.chain(tasks=parameters.tasks)
+            parameters.add_gradient(self.gradient, units.ADD)
         self.plan.chain(tasks=1)
         self.plan.add(
             catalog.add_loss_unit(), row_loss_at=shared.row_loss, scalars_at=self.scalars,
@@ -130,7 +126,7 @@ class CpuBackend:
 
     def forward(self, network, params, X, *, link=True, kept=None):
         if kept is not None and prediction.is_small(network, X):
-            work = flops(network.layer_units, len(X), backward=False)
+            work = flops(network, len(X), backward=False)
             n_threads = self.n_threads if pace.may_be_shared(work) else 1
             return prediction.predict_small(network, params, X, link, n_threads, kept)
         return prediction.predict(network, params, X, link, self.n_threads)

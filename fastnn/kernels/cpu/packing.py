@@ -10,53 +10,43 @@ PACK_BYTES = 1 << 20
 
 
 class PackedWeights:
-    """Room for the packed weights of each layer, and what packs them.
+    """Room for a packed weight matrix (n_in, n_out), and what packs it.
 
     Parameters
     ----------
-    layers : sequence of Layer
-    params : ndarray of shape (n_params,)
-    source : DenseInput or SparseInput
-        The input of the first layer. A sparse one is multiplied by weights that are not packed. A
-        plan that reads one X after another is for few rows, and reads all weights where they are.
-    backward : bool
-        Whether deltas are wanted.
-    to_input : bool
-        Whether the delta of the input is wanted, too.
+    weights : ndarray
+        The parameters from the matrix's first on.
+    n_in, n_out : int
+    precision : {"float32", "float64"}
+    forward, transposed : bool
+        Whether the forward pass can read packed weights, and whether the delta of the input is
+        wanted.
 
     Attributes
     ----------
-    forward, transposed : list of ndarray or None
-        The packed weights for the forward pass, where they are large, and for the deltas; None
-        where there are none.
+    forward, transposed : ndarray or None
+        The packed weights for the forward pass, where they are large, and for the delta.
     """
 
-    def __init__(self, layers, params, source, *, backward, to_input=False):
-        self.layers, self.params, self.precision = layers, params, params.dtype.name
-        self.forward, self.transposed = [], []
-        for i, layer in enumerate(layers):
-            is_large = layer.n_in * layer.n_out * params.itemsize > PACK_BYTES
-            is_read = not source.is_late and not (i == 0 and source.is_sparse)
-            has_delta = backward and (i > 0 or to_input)
-            self.forward.append(self._room(layer.n_in, layer.n_out, is_large and is_read))
-            self.transposed.append(self._room(layer.n_out, layer.n_in, has_delta))
+    def __init__(self, weights, n_in, n_out, precision, *, forward, transposed):
+        self.weights, self.n_in, self.n_out, self.precision = weights, n_in, n_out, precision
+        is_large = n_in * n_out * weights.itemsize > PACK_BYTES
+        self.forward = self._room(n_in, n_out) if forward and is_large else None
+        self.transposed = self._room(n_out, n_in) if transposed else None
 
-    def _room(self, k, n, is_wanted):
-        if not is_wanted:
-            return None
-        return np.zeros(matmul.packed_size(k, n, self.precision), self.params.dtype)
+    def _room(self, k, n):
+        return np.zeros(matmul.packed_size(k, n, self.precision), self.weights.dtype)
 
-    def add(self, plan, i, block):
-        """In a chain over ``block`` rows of a weight matrix: pack them for the passes to come."""
-        layer = self.layers[i]
-        shared = {"source_at": self.params[layer.weight_offset :], "block": block}
-        if self.forward[i] is not None:
+    def add(self, plan, block):
+        """In a chain over ``block`` rows of the matrix: pack them for the passes to come."""
+        shared = {"source_at": self.weights, "block": block}
+        if self.forward is not None:
             plan.add(
-                catalog.pack_unit(self.precision), **shared, k_stride=layer.n_out, column_stride=1,
-                packed_at=self.forward[i], k=layer.n_in, n=layer.n_out, along_k=True,
+                catalog.pack_unit(self.precision), **shared, k_stride=self.n_out, column_stride=1,
+                packed_at=self.forward, k=self.n_in, n=self.n_out, along_k=True,
             )  # fmt: skip
-        if self.transposed[i] is not None:
+        if self.transposed is not None:
             plan.add(
-                catalog.pack_unit(self.precision), **shared, k_stride=1, column_stride=layer.n_out,
-                packed_at=self.transposed[i], k=layer.n_out, n=layer.n_in, along_k=False,
+                catalog.pack_unit(self.precision), **shared, k_stride=1, column_stride=self.n_out,
+                packed_at=self.transposed, k=self.n_out, n=self.n_in, along_k=False,
             )  # fmt: skip

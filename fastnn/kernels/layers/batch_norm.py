@@ -1,4 +1,4 @@
-"""Batch normalisation: templates of its units, after Ioffe and Szegedy (2015).
+"""Batch normalisation, after Ioffe and Szegedy (2015): templates of its units, and its operations.
 
 Statistics are of the rows of the mini-batch, whatever their weights, so tasks that need them come
 in a group of their own; they take some columns each, and all rows in order.
@@ -8,8 +8,13 @@ from math import sqrt
 
 import numpy as np
 
+from fastnn.kernels import catalog
 from fastnn.kernels.cpu.jit import span, view
+from fastnn.kernels.layers.base import Operations
 from fastnn.kernels.units import N_STEP, ROWS, rows_of_task
+
+# A task that reads all rows has at most COLUMNS columns.
+COLUMNS = 64
 
 
 def norm_statistics(
@@ -99,3 +104,66 @@ def norm_backward(
         for j in range(n):
             mean = (of_shift[j] + z[j] * of_scale[j]) * share
             delta[j] = scale[j] * factor[j] * (delta[j] - mean)
+
+
+class BatchNormOperations(Operations):
+    """The operations of a `fastnn.network.layers.batch_norm.BatchNorm`, in a pass that trains.
+
+    The input becomes the normalised, which the way back reads. Predictions are those of the folded
+    network.
+    """
+
+    overwrites_input = delta_in_place = True
+
+    def __init__(self, layer, places, room, common):
+        super().__init__(layer, places, room, common)
+        self.mean = np.zeros(room.input.stride, common.params.dtype)  # (stride,)
+        self.factor = np.zeros_like(self.mean)  # (stride,)
+        # The input, and then the normalised.
+        self.matrix = {"z_at": room.input.matrix, "ld": room.input.stride, "n": layer.n}
+
+    def _begin_columns_group(self):
+        """Begin a group with a task for some columns each; returns how many."""
+        block = min(self.layer.n, COLUMNS)
+        self.common.plan.group()
+        self.common.plan.chain(tasks=-(-self.layer.n // block))
+        return block
+
+    def add_forward(self):
+        common, params = self.common, self.common.params
+        momentum = float(common.regularization.norm_momentum)
+        block = self._begin_columns_group()
+        common.plan.add(
+            catalog.compile_unit(norm_statistics, common.precision), **self.matrix,
+            mean_at=self.mean, factor_at=self.factor,
+            running_mean_at=self.part(params, "running_mean"),
+            running_variance_at=self.part(params, "running_variance"),
+            momentum_at=np.array([momentum]), epsilon_at=np.array([self.layer.epsilon]),
+            block=block,
+        )  # fmt: skip
+        common.begin_rows_group()
+        common.plan.add(
+            catalog.compile_unit(normalize, common.precision), **self.matrix, mean_at=self.mean,
+            factor_at=self.factor, scale_at=self.part(params, "scale"),
+            shift_at=self.part(params, "shift"), y_at=self.room.output.matrix,
+            block=common.row_block,
+        )  # fmt: skip
+
+    def add_backward(self, gradient):
+        """The gradient of what is scaled and shifted becomes that of what is normalised."""
+        common, delta = self.common, self.room.delta
+        gradients = {
+            "scale_gradient_at": self.part(gradient, "scale"),
+            "shift_gradient_at": self.part(gradient, "shift"),
+        }
+        block = self._begin_columns_group()
+        common.plan.add(
+            catalog.compile_unit(norm_sums, common.precision), delta_at=delta.matrix, **self.matrix,
+            **gradients, block=block,
+        )  # fmt: skip
+        common.begin_rows_group()
+        common.plan.add(
+            catalog.compile_unit(norm_backward, common.precision), delta_at=delta.matrix,
+            **self.matrix, scale_at=self.part(common.params, "scale"), factor_at=self.factor,
+            **gradients, block=common.row_block,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The kinds of layers, one a file: sizes, blocks of parameters and initial values. NumPy only."""
