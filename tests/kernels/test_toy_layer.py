@@ -1,11 +1,4 @@
-"""A kind of layer of one's own in one file: a learned scale for each feature.
-
-CONTRIBUTING.md, "Adding a layer", has it for its example. The first part is all there is to such a
-layer. In the package its two classes would be two files of one name, network/layers/scale.py and
-kernels/layers/scale.py, and an entry of ``OPERATIONS``.
-"""
-
-from dataclasses import dataclass
+"""Networks with a layer of one's own, a learned scale for each feature: gradients and bits."""
 
 import numpy as np
 import pytest
@@ -13,114 +6,29 @@ from scipy import sparse
 
 from common import run_python
 from fastnn import backends
-from fastnn.kernels import catalog
-from fastnn.kernels.cpu.jit import span, view
-from fastnn.kernels.layers.base import Operations
 from fastnn.kernels.layers.kinds import OPERATIONS
 from fastnn.kernels.optimizers import SOLVERS
-from fastnn.kernels.units import N_STEP, ROWS, ZERO, rows_of_task
 from fastnn.network.data import Data
-from fastnn.network.layers.activation import Activation
-from fastnn.network.layers.base import Block, SameSize
 from fastnn.network.layers.batch_norm import BatchNorm
 from fastnn.network.layers.dense import Dense
 from fastnn.network.network import Network
 from fastnn.network.regularization import Regularization
-from fastnn.network.state import OptimizerState, TrainingState, WeightAverage
+from fastnn.network.state import WeightAverage
+from toy_layer import Scale, ScaleOperations
+from toy_networks import (
+    FIRST,
+    LAST,
+    N_FEATURES,
+    N_OUTPUTS,
+    N_UNITS,
+    NETWORKS,
+    TANH,
+    make_data,
+    make_network,
+    start,
+    train,
+)
 
-# The kernels bind it anew for each precision.
-real = float
-
-# ---- the layer -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Scale(SameSize):
-    """Each of ``n`` features times a scale of its own, which is learned."""
-
-    n: int
-    kind = "scale"
-
-    @property
-    def blocks(self):
-        return (Block("scales", (self.n,), initial=1.0),)
-
-
-def scale_columns(step, task, source_at, scales_at, target_at, ld, n, block):
-    # target (rows, ld) = source (rows, ld), column j times scales[j]. Padding stays.
-    first, last = rows_of_task(step, task, block)
-    scales = view(scales_at, n, real)  # (n,)
-    for r in range(first, last):
-        scale_row(
-            span(source_at, r * ld, r * ld + n, real),  # (n,)
-            scales,
-            span(target_at, r * ld, r * ld + n, real),  # (n,)
-        )
-
-
-def scale_row(source, scales, target):
-    # target (n,) = source (n,) times scales (n,).
-    for j in range(target.shape[0]):
-        target[j] = source[j] * scales[j]
-
-
-def scale_gradient(step, task, x_at, delta_at, ld, n, gradient_at, init):
-    # gradient (n,) = or += sum over the rows, in order, of x (rows, ld) times delta (rows, ld).
-    gradient = view(gradient_at, n, real)  # (n,)
-    if init == ZERO:
-        for j in range(n):
-            gradient[j] = real(0)
-    for r in range(view(step, N_STEP, np.int64)[ROWS]):
-        x = span(x_at, r * ld, r * ld + n, real)  # (n,)
-        delta = span(delta_at, r * ld, r * ld + n, real)  # (n,)
-        for j in range(n):
-            gradient[j] += x[j] * delta[j]
-
-
-class ScaleOperations(Operations):
-    """The operations of a `Scale`."""
-
-    @classmethod
-    def reads_again(cls, layer):
-        # The gradient is a function of the input, but not of the output.
-        return True, False
-
-    def _add_scaling(self, source, target):
-        self.common.plan.add(
-            catalog.compile_unit(scale_columns, self.common.precision), source_at=source.matrix,
-            scales_at=self.part(self.common.params, "scales"), target_at=target.matrix,
-            ld=target.stride, n=self.layer.n, block=self.common.row_block,
-        )  # fmt: skip
-
-    def add_forward(self):
-        self._add_scaling(self.room.input, self.room.output)
-
-    def add_backward(self, gradient):
-        if self.room.input_delta is not None:
-            self._add_scaling(self.room.delta, self.room.input_delta)
-
-    def add_gradient(self, gradient, init):
-        self.common.plan.add(
-            catalog.compile_unit(scale_gradient, self.common.precision),
-            x_at=self.room.input.matrix, delta_at=self.room.delta.matrix, ld=self.room.delta.stride,
-            n=self.layer.n, gradient_at=self.part(gradient, "scales"), init=init,
-        )  # fmt: skip
-
-
-# ---- its tests -------------------------------------------------------------------------------
-
-N_FEATURES, N_UNITS, N_OUTPUTS = 5, 7, 3
-FIRST, LAST = Dense(N_FEATURES, N_UNITS), Dense(N_UNITS, N_OUTPUTS)
-SCALE, TANH = Scale(N_UNITS), Activation(N_UNITS, "tanh")
-NETWORKS = {
-    "first": (Scale(N_FEATURES), FIRST, TANH, LAST),
-    "before an activation": (FIRST, SCALE, TANH, LAST),
-    "after one that needs its output": (FIRST, TANH, SCALE, LAST),
-    "after one that needs its input": (FIRST, Activation(N_UNITS, "prelu"), SCALE, LAST),
-    "before batch normalisation": (FIRST, SCALE, BatchNorm(N_UNITS), TANH, LAST),
-    "after batch normalisation": (FIRST, BatchNorm(N_UNITS), SCALE, TANH, LAST),
-    "two at a time": (Scale(N_FEATURES), FIRST, SCALE, SCALE, TANH, LAST),
-}
 WITHOUT_BATCH_NORM = sorted(name for name in NETWORKS if "batch" not in name)
 
 
@@ -129,37 +37,9 @@ def _registered(monkeypatch):
     monkeypatch.setitem(OPERATIONS, "scale", ScaleOperations)
 
 
-def make_network(name):
-    return Network(NETWORKS[name], "squared_error")
-
-
-def make_data(n, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, N_FEATURES))
-    return Data(X, np.sin(X[:, :N_OUTPUTS]) + X[:, 1:2], rng.uniform(0.5, 2, n))
-
-
-def start(network, dtype="float64"):
-    """Parameters (n_params,) at which no scale is 1."""
-    params = network.initialize(np.random.RandomState(0), np.dtype(dtype))
-    params += 0.1 * np.random.RandomState(1).standard_normal(len(params)).astype(dtype)
-    return params
-
-
 def scales_of(network, params):
     """The scales of each layer that has some, views of ``params``."""
     return [views["scales"] for views in network.layout.views(params) if "scales" in views]
-
-
-def train(network, params, data, regularization, *, solver="sgd", rate=0.0, batch_size=None,
-          n_epochs=1, average=None, n_jobs=1):  # fmt: skip
-    """The losses of epochs in the data's order; momentum is zero."""
-    optimizer = OptimizerState(solver, len(params), params.dtype, rate, momentum=0.0)
-    trainer = backends.get_backend(n_jobs=n_jobs).trainer(
-        network, data, TrainingState(params, optimizer, average), regularization=regularization,
-        batch_size=batch_size or len(data.y),
-    )  # fmt: skip
-    return [trainer.train_epoch(np.arange(len(data.y))) for _ in range(n_epochs)]
 
 
 def central_differences(loss, params, n, step=1e-5):
@@ -338,10 +218,13 @@ def test_where_it_cannot_stand():
 
 THREADS = """
 import hashlib, json, sys
-import test_toy_layer as toy
+import toy_networks as toy
 from common import share_all_work, with_help
+from fastnn.kernels.layers.kinds import OPERATIONS
+from fastnn.network.regularization import Regularization
+from toy_layer import ScaleOperations
 
-toy.OPERATIONS["scale"] = toy.ScaleOperations
+OPERATIONS["scale"] = ScaleOperations
 n_jobs = int(sys.argv[1])
 if n_jobs > 1:
     share_all_work()
@@ -355,7 +238,7 @@ def trained():
             network = toy.make_network(name)
             params = toy.start(network)
             toy.train(
-                network, params, toy.make_data(450), toy.Regularization(0.01, dropout=(0.1, 0.2)),
+                network, params, toy.make_data(450), Regularization(0.01, dropout=(0.1, 0.2)),
                 solver="adam", rate=0.01, batch_size=batch_size, n_epochs=3, n_jobs=n_jobs,
             )
             sums[f"{name}, {batch_size}"] = hashlib.sha256(params.tobytes()).hexdigest()
