@@ -63,7 +63,7 @@ class Arrived:
         self.marked, self.environment = marked, environment
 
 
-def packed(activation, loss, network=None):
+def taken_along(activation, loss, network=None):
     """The registered entries that an estimator takes along; None if it uses none.
 
     Parameters
@@ -83,10 +83,10 @@ def packed(activation, loss, network=None):
     return Carried(entries) if entries else None
 
 
-def unpack(carried, *, from_parent=False):
+def take_over(carried, *, from_parent=False):
     """Register what came with an estimator; what cannot be used stays unknown.
 
-    What was `packed` in this process, for a copy, is registered already.
+    What was `taken_along` in this process, for a copy, is registered already.
     """
     if not isinstance(carried, Arrived):
         return
@@ -112,7 +112,7 @@ def _with_all_functions(sent):
 
 
 def _received(sent, marked, environment):
-    unpack(Arrived(marked, environment), from_parent=True)
+    take_over(Arrived(marked, environment), from_parent=True)
     return config.Sent(*sent)
 
 

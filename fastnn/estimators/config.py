@@ -231,13 +231,13 @@ class Sent(tuple):
         return Sent, ((pid, settings, advice) if protocol > 3 else (None, settings, True),)
 
 
-def packed():
+def taken_along():
     """The configuration that an estimator takes along to a worker."""
     pid = os.getpid() if _Process.is_used else None
     return Sent((pid, dict(_in_force()), notices.advice_is_wanted()))
 
 
-def unpack(sent):
+def take_over(sent):
     """Take over the configuration that came with an estimator from the process that started this.
 
     From anywhere else, a file for instance, nothing is taken over; nor are the settings where this

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn import _version, backends
 from fastnn.estimators import config
-from fastnn.estimators.carried import packed, unpack
+from fastnn.estimators.carried import take_over, taken_along
 from fastnn.estimators.checks import check_prediction_data, check_representable, kernel_ready
 from fastnn.estimators.concurrency import AtOnceMixin
 from fastnn.estimators.parameters import check_activation
@@ -125,10 +125,10 @@ class FittedNetworkMixin(AtOnceMixin):
         if trained is not None:
             trained = moment._compact(state)
         network = None if trained is None else trained.network
-        registered = packed(moment.activation, moment.loss, network)
+        registered = taken_along(moment.activation, moment.loss, network)
         if registered is not None:
             state["_registered"] = registered
-        return state | {"_config": config.packed(), "_fastnn_version": _version.__version__}
+        return state | {"_config": config.taken_along(), "_fastnn_version": _version.__version__}
 
     def _compact(self, state):
         """Make what a state has of the network plain, and the parameters one vector, not views."""
@@ -150,8 +150,8 @@ class FittedNetworkMixin(AtOnceMixin):
     def __setstate__(self, state):
         state = dict(state)
         warn_of_another_version(type(self).__name__, state.pop("_fastnn_version", None))
-        unpack(state.pop("_registered", None))
-        config.unpack(state.pop("_config", None))
+        take_over(state.pop("_registered", None))
+        config.take_over(state.pop("_config", None))
         trained = state.pop("_trained", None)
         if trained is not None:
             # Pickles of a subclass may have the attributes as they are.

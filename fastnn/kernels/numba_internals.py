@@ -5,8 +5,8 @@ No other module imports these parts (`dispatchers` reads some attributes). They 
 - ``CFunc``, for `Callback`: a unit is compiled when it has to be, or taken from the cache.
 - The passes of ``compiler``, ``compiler_machinery``, ``typed_passes`` and ``codegen``, for
   `InlinedCompiler`: functions that only compiled code calls are neither optimised nor wrapped.
-- ``CompileResult`` with its library, ``serialize`` and LLVM's table of symbols, for `packed` and
-  `unpacked`: what the cache on disk keeps.
+- ``CompileResult`` with its library, ``serialize`` and LLVM's table of symbols, for `to_bytes` and
+  `from_bytes`: what the cache on disk keeps.
 - ``cpu_target``: the processor that code is for, how it lays out data, and its assembly.
 - The locks of Numba's compiler and of llvmlite, which a fork waits for.
 - ``populate_array``, for `emit_array`: an array of memory that Numba has not allocated.
@@ -84,13 +84,13 @@ def can_be_kept(result):
     return not (result.library.has_dynamic_globals or result.lifted)
 
 
-def packed(result):
+def to_bytes(result):
     """A result as bytes."""
     return dumps((_names_called(result.library), result._reduce()))
 
 
-def unpacked(payload):
-    """The result that was packed; None where this process lacks a function that its code calls."""
+def from_bytes(payload):
+    """The result of those bytes; None where this process lacks a function that its code calls."""
     names, reduced = pickle.loads(payload)
     if not _are_there(names):
         return None

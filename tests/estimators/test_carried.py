@@ -190,12 +190,12 @@ def test_a_model_from_another_version_of_python_loads_and_says_what_it_lacks():
 
 def test_a_name_that_is_fastnns_is_not_taken():
     register_activation("mine", bell, bell_gradient)
-    arrived = pickle.loads(pickle.dumps(carried.packed("mine", None)))
+    arrived = pickle.loads(pickle.dumps(carried.taken_along("mine", None)))
     for name in ("relu", "../../elsewhere", "not a name"):
         entry = copy.copy(arrived.marked[0][0])
         vars(entry)["name"] = name
         before = dict(ACTIVATIONS)
-        carried.unpack(carried.Arrived(((entry, None),), carried.ENVIRONMENT))
+        carried.take_over(carried.Arrived(((entry, None),), carried.ENVIRONMENT))
         assert before == ACTIVATIONS
 
 
@@ -290,7 +290,7 @@ def arrived(slope):
     """Pickle an activation of this slope, forget it, and return what the pickle brings."""
     function = eval(f"lambda x: {slope} * x")
     register_activation("moved", function, function)
-    data = pickle.dumps(carried.packed("moved", None))
+    data = pickle.dumps(carried.taken_along("moved", None))
     del ACTIVATIONS["moved"]
     return pickle.loads(data)
 
@@ -298,12 +298,12 @@ def arrived(slope):
 def test_what_came_from_elsewhere_gives_way():
     """Where an estimator brought an activation, a later one may bring it with a new meaning."""
     first, second = arrived(1.0), arrived(3.0)
-    carried.unpack(first)
+    carried.take_over(first)
     assert ACTIVATIONS["moved"].forward(1.0) == 1.0
     with pytest.warns(AdviceWarning, match="'moved'.*takes the place of another"):
-        carried.unpack(second)
+        carried.take_over(second)
     assert ACTIVATIONS["moved"].forward(1.0) == 3.0
-    carried.unpack(first, from_parent=True)
+    carried.take_over(first, from_parent=True)
     assert ACTIVATIONS["moved"].forward(1.0) == 1.0
 
 
@@ -311,7 +311,7 @@ def test_what_a_process_has_registered_itself_stays():
     first = arrived(1.0)
     register_activation("moved", lambda x: 5 * x, lambda x: 5.0)
     with pytest.warns(AdviceWarning, match="'moved'.*means something else here"):
-        carried.unpack(first)
+        carried.take_over(first)
     assert ACTIVATIONS["moved"].forward(1.0) == 5.0
 
 

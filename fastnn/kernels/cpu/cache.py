@@ -207,7 +207,7 @@ def load(name):
         payload = content[begin:]
         if content[:begin] != MAGIC + _hash(directory.name.encode(), name.encode(), payload):
             return None
-        found = numba_internals.unpacked(payload)
+        found = numba_internals.from_bytes(payload)
     except Exception:
         # There is no such file, or a user's function needs what this process does not have.
         return None
@@ -222,7 +222,7 @@ def save(name, result):
     if directory is None or not numba_internals.can_be_kept(result):
         return
     try:
-        payload = numba_internals.packed(result)
+        payload = numba_internals.to_bytes(result)
         digest = _hash(directory.name.encode(), name.encode(), payload)
         _write(_path(directory, name, ".unit"), MAGIC + digest + payload)
     except Exception:
