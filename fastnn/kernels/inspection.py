@@ -18,7 +18,7 @@ def hidden(network, params, X, layer, n_threads):
     """Activations (n_rows, n_units) of hidden layer ``layer``, from 0, for X."""
     name, slope = network.activations[layer], network.slopes(params)[layer]
     # The raw outputs of the layers before the activation are what it is of.
-    before = network.up_to(network.hidden[layer], params)
+    before = network.up_to(network.activation_places[layer], params)
     out = predict(*before, X, False, n_threads)
     if name == "identity":
         return out

@@ -51,7 +51,7 @@ def sums_in_parts(network, X, rows):
     Then threads exchange gradients instead of activations, which pays where gradients are fewer.
     It changes roundings, so it depends only on shapes.
     """
-    exchanged = rows * network.n_activations // EXCHANGE_RATIO
+    exchanged = rows * network.n_values // EXCHANGE_RATIO
     return (
         not sparse.issparse(X)
         and 2 * PART_ROWS <= rows <= MOST_PARTS * PART_ROWS
@@ -112,7 +112,7 @@ class Pass:
         self.source, self.rows, self.backward = source, source.rows, backward
         self.precision, self.n_threads = params.dtype.name, n_threads
         self.regularization = regularization
-        no_dropout = (0.0,) * (1 + len(network.hidden))
+        no_dropout = (0.0,) * (1 + len(network.activations))
         self.masks = Masks((regularization and regularization.dropout) or no_dropout)
         # Steps are short; passes over all the data are not.
         self.in_parts = regularization is not None and sums_in_parts(network, source.X, self.rows)

@@ -75,7 +75,7 @@ class Network:
         return tuple(layer.n_products for layer in self.layers)
 
     @cached_property
-    def n_activations(self):
+    def n_values(self):
         """Values of a row that matrix products read and make, inputs and outputs included."""
         return self.n_inputs + sum(layer.n_out for layer in self.layers if layer.n_products > 0)
 
@@ -130,15 +130,15 @@ class Network:
         return (self.n_inputs, *dense)
 
     @cached_property
-    def hidden(self):
-        """For each hidden layer, the place of its activation among the layers, a tuple."""
+    def activation_places(self):
+        """The place of each hidden layer's activation among the layers, a tuple."""
         places = enumerate(self.layers)
         return tuple(i for i, layer in places if isinstance(layer, Activation))
 
     @cached_property
     def activations(self):
         """The name of the activation of each hidden layer, a tuple."""
-        return tuple(self.layers[i].name for i in self.hidden)
+        return tuple(self.layers[i].name for i in self.activation_places)
 
     @cached_property
     def batch_norm(self):
@@ -184,7 +184,7 @@ class Network:
 
     def slopes(self, params):
         """The parameter of each hidden layer's activation, a view (1,) of ``params`` or None."""
-        places = (self.layout.places[i].get("slope") for i in self.hidden)
+        places = (self.layout.places[i].get("slope") for i in self.activation_places)
         return [None if place is None else place.view(params) for place in places]
 
     # ---- new parameters ------------------------------------------------------------
@@ -230,12 +230,19 @@ class Network:
         """A network without batch normalisation that predicts the same, and its parameters.
 
         The running mean and variance go into weights and biases, in float64.
+
+        Raises
+        ------
+        ValueError
+            If a layer of batch normalisation does not follow a dense one.
         """
         if not self.batch_norm:
             return self, params
         layers, views = [], []
         for layer, own in zip(self.layers, self.layout.views(params), strict=True):
             if isinstance(layer, BatchNorm):
+                if not (layers and isinstance(layers[-1], Dense)):
+                    raise ValueError(f"There is no dense layer before {layer} to fold it into.")
                 views[-1] = layer.folded_into(views[-1], own)
             else:
                 layers.append(layer)
