@@ -36,7 +36,10 @@ def make_trainer(row, X, y, learning_rate=None, feature=None, n_jobs=1):
     average = None if decay is None else WeightAverage(network.n_params, X.dtype, decay)
     optimizer = OptimizerState(solver, network.n_params, X.dtype, **optimizer)
     trainer = get_backend(n_jobs=n_jobs).trainer(
-        network, Data(X, targets[:, None], None), TrainingState(params, optimizer, average),
-        regularization=Regularization(**regularization), batch_size=row.batch_size,
-    )  # fmt: skip
+        network,
+        Data(X, targets[:, None], None),
+        TrainingState(params, optimizer, average),
+        regularization=Regularization(**regularization),
+        batch_size=row.batch_size,
+    )
     return trainer, network

@@ -43,10 +43,17 @@ def waves(X):
 
 def fit_classifier(X, y):
     model = MLPClassifier(
-        (64, 64), activation="silu", solver="adamw", alpha=0.001, learning_rate="one_cycle",
-        learning_rate_init=0.02, max_iter=300, n_iter_no_change=300, batch_size=64,
+        (64, 64),
+        activation="silu",
+        solver="adamw",
+        alpha=0.001,
+        learning_rate="one_cycle",
+        learning_rate_init=0.02,
+        max_iter=300,
+        n_iter_no_change=300,
+        batch_size=64,
         random_state=0,
-    )  # fmt: skip
+    )
     return model.fit(X, y)
 
 
@@ -57,9 +64,16 @@ def fit_waves(rng):
     """
     X, unseen = rng.uniform(0, 1, (2, 3_000, 2))
     network = MLPRegressor(
-        hidden_layer_sizes=200, activation="tanh", solver="lbfgs", alpha=0, tol=1e-9,
-        max_iter=9_000, max_fun=20_000, weight_init="uniform", random_state=0,
-    )  # fmt: skip
+        hidden_layer_sizes=200,
+        activation="tanh",
+        solver="lbfgs",
+        alpha=0,
+        tol=1e-9,
+        max_iter=9_000,
+        max_fun=20_000,
+        weight_init="uniform",
+        random_state=0,
+    )
     scaled = make_pipeline(MinMaxScaler((-3, 3)), network)
     model = TransformedTargetRegressor(
         scaled, func=lambda y: 100 * y, inverse_func=lambda y: y / 100

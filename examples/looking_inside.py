@@ -24,11 +24,15 @@ def draw_loss_curves(X_train, X_val, y_train, y_val):
     """Loss and accuracy of three solvers, side by side."""
     models = {
         f"{solver}, rate {rate}": MLPClassifier(
-            50, solver=solver, learning_rate_init=rate, max_iter=60, n_iter_no_change=60,
+            50,
+            solver=solver,
+            learning_rate_init=rate,
+            max_iter=60,
+            n_iter_no_change=60,
             random_state=0,
         ).fit(X_train, y_train, X_val=X_val, y_val=y_val)
         for solver, rate in (("sgd", 0.1), ("adam", 0.003), ("muon", 0.01))
-    }  # fmt: skip
+    }
     figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     LossCurveDisplay.from_estimators(models, kind="both", ax=loss, score_ax=accuracy)
     loss.set_yscale("log")
@@ -50,9 +54,16 @@ def draw_network():
     )
     NetworkDisplay.from_estimator(model, output_names=["orange"], ax=left)
     DecisionBoundaryDisplay.from_estimator(
-        model, X, response_method="predict_proba", plot_method="pcolormesh",
-        cmap="PuOr_r", grid_resolution=300, vmin=-0.7, vmax=1.7, ax=right,
-    )  # fmt: skip
+        model,
+        X,
+        response_method="predict_proba",
+        plot_method="pcolormesh",
+        cmap="PuOr_r",
+        grid_resolution=300,
+        vmin=-0.7,
+        vmax=1.7,
+        ax=right,
+    )
     right.scatter(*X.T, c=y, cmap="PuOr_r", edgecolors="white", linewidths=0.4, s=18)
     right.set(xlabel="x0", ylabel="x1", aspect="equal")
     return figure

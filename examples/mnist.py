@@ -32,10 +32,20 @@ def load():
 
 def make_model(**settings):
     return MLPClassifier(
-        (1000, 1000), dropout=0.3, input_dropout=0.2, solver="adamw", alpha=0.02,
-        learning_rate="one_cycle", learning_rate_init=0.003, label_smoothing=0.05,
-        batch_size=200, max_iter=20, n_iter_no_change=20, random_state=0, **settings,
-    )  # fmt: skip
+        (1000, 1000),
+        dropout=0.3,
+        input_dropout=0.2,
+        solver="adamw",
+        alpha=0.02,
+        learning_rate="one_cycle",
+        learning_rate_init=0.003,
+        label_smoothing=0.05,
+        batch_size=200,
+        max_iter=20,
+        n_iter_no_change=20,
+        random_state=0,
+        **settings,
+    )
 
 
 def report(model):

@@ -11,17 +11,24 @@ from mnist import report
 
 from fastnn import ImageAugmenter, MLPClassifier
 
-AUGMENTER = ImageAugmenter(
-    (28, 28), shift=1, rotate=8, scale=(0.1, 0.1), skew=0.1, elastic=(36, 6)
-)  # fmt: skip
+AUGMENTER = ImageAugmenter((28, 28), shift=1, rotate=8, scale=(0.1, 0.1), skew=0.1, elastic=(36, 6))
 
 
 def make_model(max_iter=250, **settings):
     return MLPClassifier(
-        (800,), augment=AUGMENTER, solver="adamw", alpha=0.01, learning_rate="one_cycle",
-        learning_rate_init=0.003, label_smoothing=0.05, batch_size=200, max_iter=max_iter,
-        n_iter_no_change=max_iter, random_state=0, **settings,
-    )  # fmt: skip
+        (800,),
+        augment=AUGMENTER,
+        solver="adamw",
+        alpha=0.01,
+        learning_rate="one_cycle",
+        learning_rate_init=0.003,
+        label_smoothing=0.05,
+        batch_size=200,
+        max_iter=max_iter,
+        n_iter_no_change=max_iter,
+        random_state=0,
+        **settings,
+    )
 
 
 if __name__ == "__main__":

@@ -26,10 +26,17 @@ def fit():
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
     model = MLPClassifier(
-        (100,), activation="silu", solver="adamw", alpha=0.3, input_dropout=0.1,
-        learning_rate="one_cycle", learning_rate_init=0.03, max_iter=100, n_iter_no_change=100,
+        (100,),
+        activation="silu",
+        solver="adamw",
+        alpha=0.3,
+        input_dropout=0.1,
+        learning_rate="one_cycle",
+        learning_rate_init=0.03,
+        max_iter=100,
+        n_iter_no_change=100,
         random_state=0,
-    )  # fmt: skip
+    )
     return model.fit(X_train, y_train), X_test, y_test
 
 

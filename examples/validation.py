@@ -26,9 +26,13 @@ def main():
 
     for class_weight in (None, "balanced"):
         model = MLPClassifier(
-            (64, 64), class_weight=class_weight, early_stopping=True,
-            scoring="average_precision", max_time=60, random_state=0,
-        )  # fmt: skip
+            (64, 64),
+            class_weight=class_weight,
+            early_stopping=True,
+            scoring="average_precision",
+            max_time=60,
+            random_state=0,
+        )
         model.fit(X_train, y_train, X_val=X_val, y_val=y_val)
         precision = average_precision_score(y_test, model.predict_proba(X_test)[:, 1])
         accuracy = balanced_accuracy_score(y_test, model.predict(X_test))

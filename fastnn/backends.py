@@ -63,10 +63,10 @@ class Backend(Protocol):
         float64, have no penalty and no weights.
         """
 
-    def forward(self, network, params, X, *, link=True, kept=None):
+    def forward(self, network, params, X, *, link=True, plans=None):
         """Predictions (n_rows, n_outputs) for X; without ``link``, raw ones.
 
-        ``kept`` is a dict that the caller keeps with ``params``; what the backend puts there
+        ``plans`` is a dict that the caller keeps with ``params``; what the backend puts there
         serves the next prediction.
         """
 

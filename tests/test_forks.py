@@ -240,9 +240,13 @@ jit.unit(lambda step, task: None, "one", bindings)
 @pytest.mark.parametrize("how", ["fork", "spawn", "keep"])
 def test_child_that_lives_on_holds_no_other_process_up(tmp_path, how):
     process = subprocess.run(
-        [sys.executable, "-c", LEAVE_A_CHILD, how], stdout=subprocess.PIPE, text=True, check=True,
-        env=child_environment(FASTNN_CACHE=str(tmp_path)), timeout=300,
-    )  # fmt: skip
+        [sys.executable, "-c", LEAVE_A_CHILD, how],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=child_environment(FASTNN_CACHE=str(tmp_path)),
+        timeout=300,
+    )
     # Without a limit to its patience, to see that it needs none.
     code = UNITS.replace("def bindings", "jit.cache.PATIENCE = 1e9\ndef bindings")
     try:
@@ -261,9 +265,11 @@ def bindings():
 jit.unit(lambda step, task: None, "one", bindings)
 """
     holder = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
         env=child_environment(FASTNN_CACHE=str(tmp_path)),
-    )  # fmt: skip
+    )
     try:
         assert holder.stdout.readline() == "holds it\n"
         code = UNITS.replace("def bindings", "jit.cache.PATIENCE = 0.5\ndef bindings")

@@ -214,8 +214,11 @@ FIT = (
 def child(*options, code=FIT):
     return subprocess.run(
         [sys.executable, *options, "-c", code],
-        env=child_environment(), capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 @pytest.mark.slow
@@ -356,8 +359,11 @@ def test_the_command_line_asks_for_it(tmp_path, n_jobs):
     for options in ([], ["--advice"], ["--stats", "--advice"]):
         run = subprocess.run(
             [sys.executable, "-m", "fastnn", *options, program],
-            env=child_environment(), capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
+            env=child_environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         assert run.returncode == 0, run.stderr
         assert ("AdviceWarning" in run.stderr) == ("--advice" in options)
         assert "ConvergenceWarning" in run.stderr

@@ -43,9 +43,11 @@ def try_numba():
     compiled = perf_counter()
     right = bool((x.copy_to_host() == 2 * np.arange(1000)).all())
     return {
-        "row_stack was missing": needed_row_stack, "first copy s": copied - begin,
-        "compile and run s": compiled - copied, "right": right,
-    }  # fmt: skip
+        "row_stack was missing": needed_row_stack,
+        "first copy s": copied - begin,
+        "compile and run s": compiled - copied,
+        "right": right,
+    }
 
 
 def main(path):

@@ -71,9 +71,11 @@ def launches():
     typed(1)
     cuda.synchronize()
     results = {}
-    for name, call in (("kernel[1, 32](n)", lambda: kernel[1, 32](1)),
-                       ("configured(n)", lambda: configured(1)),
-                       ("configured(n) of one signature", lambda: typed(np.int64(1)))):  # fmt: skip
+    for name, call in (
+        ("kernel[1, 32](n)", lambda: kernel[1, 32](1)),
+        ("configured(n)", lambda: configured(1)),
+        ("configured(n) of one signature", lambda: typed(np.int64(1))),
+    ):
         begin = perf_counter()
         for _ in range(2000):
             call()
@@ -160,8 +162,10 @@ def copies():
     pinned[:] = 1
     target = cuda.device_array(1 << 26, np.float32)
     for name, array in (("pageable", host), ("pinned", pinned)):
-        for way, copy in (("to device", lambda a=array: target.copy_to_device(a)),
-                          ("to host", lambda a=array: target.copy_to_host(a))):  # fmt: skip
+        for way, copy in (
+            ("to device", lambda a=array: target.copy_to_device(a)),
+            ("to host", lambda a=array: target.copy_to_host(a)),
+        ):
             copy()
             begin = perf_counter()
             copy()

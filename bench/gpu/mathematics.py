@@ -60,10 +60,12 @@ def compare(cpu_function, gpu_function, n_arguments, precision):
     differ = (got.view(word) != expected.view(word)) & ~(np.isnan(got) & np.isnan(expected))
     return {
         "differ": int(differ.sum()),
-        "examples": [[float(v) for v in (x[i], y[i], expected[i], got[i])]
-                     for i in np.flatnonzero(differ)[:3]],
+        "examples": [
+            [float(v) for v in (x[i], y[i], expected[i], got[i])]
+            for i in np.flatnonzero(differ)[:3]
+        ],
         "compile_s": round(seconds, 2),
-    }  # fmt: skip
+    }
 
 
 def elementwise():
@@ -126,7 +128,7 @@ def compare_optimizer(name, precision):
     return {
         "differ": int(((w.view(word) != w_gpu.view(word)) & ~nan).sum()),
         "slots differ": int(((s.view(word) != s_gpu.view(word)) & ~nan).sum()),
-    }  # fmt: skip
+    }
 
 
 def tasks():

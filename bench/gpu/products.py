@@ -53,16 +53,19 @@ def make_product(tile_m, tile_n, depth, rows, columns, transposed=False):
             i = t + e * n_threads
             if a_pieces % n_threads == 0 or i < a_pieces:
                 if transposed:
-                    fetch4_in(a, (p + i // (tile_m // 4)) * m + row + i % (tile_m // 4) * 4,
-                              next_a, e * 4)  # fmt: skip
+                    fetch4_in(
+                        a, (p + i // (tile_m // 4)) * m + row + i % (tile_m // 4) * 4, next_a, e * 4
+                    )
                 else:
-                    fetch4_in(a, (row + i // (depth // 4)) * k + p + i % (depth // 4) * 4,
-                              next_a, e * 4)  # fmt: skip
+                    fetch4_in(
+                        a, (row + i // (depth // 4)) * k + p + i % (depth // 4) * 4, next_a, e * 4
+                    )
         for e in range(b_each):
             i = t + e * n_threads
             if b_pieces % n_threads == 0 or i < b_pieces:
-                fetch4_in(b, (p + i // (tile_n // 4)) * n + column + i % (tile_n // 4) * 4,
-                          next_b, e * 4)  # fmt: skip
+                fetch4_in(
+                    b, (p + i // (tile_n // 4)) * n + column + i % (tile_n // 4) * 4, next_b, e * 4
+                )
 
     def store(a_tile, b_tile, next_a, next_b, stage, t):
         for e in range(a_each):

@@ -212,9 +212,12 @@ class _Portable:
         if function not in self._made:
             cells = [CELL(self.value(cell.cell_contents)) for cell in function.__closure__ or ()]
             self._made[function] = FUNCTION(
-                _portable_code(function.__code__), self._globals(function), function.__name__,
-                function.__defaults__, tuple(cells),
-            )  # fmt: skip
+                _portable_code(function.__code__),
+                self._globals(function),
+                function.__name__,
+                function.__defaults__,
+                tuple(cells),
+            )
         return self._made[function]
 
     def _globals(self, function):
@@ -237,8 +240,22 @@ def _portable_code(code):
         _portable_code(one) if isinstance(one, CodeType) else one for one in code.co_consts
     )
     return CODE(
-        code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_nlocals,
-        code.co_stacksize, code.co_flags, code.co_code, constants, code.co_names, code.co_varnames,
-        code.co_filename, code.co_name, code.co_qualname, code.co_firstlineno, code.co_linetable,
-        code.co_exceptiontable, code.co_freevars, code.co_cellvars,
-    )  # fmt: skip
+        code.co_argcount,
+        code.co_posonlyargcount,
+        code.co_kwonlyargcount,
+        code.co_nlocals,
+        code.co_stacksize,
+        code.co_flags,
+        code.co_code,
+        constants,
+        code.co_names,
+        code.co_varnames,
+        code.co_filename,
+        code.co_name,
+        code.co_qualname,
+        code.co_firstlineno,
+        code.co_linetable,
+        code.co_exceptiontable,
+        code.co_freevars,
+        code.co_cellvars,
+    )

@@ -191,13 +191,13 @@ class FittedNetworkMixin(AtOnceMixin):
         if not trained.precision_is_given and X.dtype.char == "d":
             dtype = np.dtype(np.float64)
         check_representable(X, dtype, "X")
-        network, params, kept = trained.for_prediction(dtype)
-        return network, params, X, kept
+        network, params, plans = trained.for_prediction(dtype)
+        return network, params, X, plans
 
     def _forward(self, X, link=True, check_input=True):
         """Outputs (n_samples, n_outputs); raw predictions with ``link=False``."""
-        network, params, X, kept = self._prediction_inputs(X, check_input)
-        return self._backend().forward(network, params, X, link=link, kept=kept)
+        network, params, X, plans = self._prediction_inputs(X, check_input)
+        return self._backend().forward(network, params, X, link=link, plans=plans)
 
 
 def _same_activation(activation, network):

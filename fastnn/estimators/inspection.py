@@ -143,11 +143,11 @@ class InspectionMixin:
         >>> print(gradient.mean(axis=0)[0] > 0)
         True
         """
-        network, params, X, kept = self._prediction_inputs(X)
+        network, params, X, plans = self._prediction_inputs(X)
         backend = self._backend()
 
         def outputs():
-            return backend.forward(network, params, X, kept=kept)
+            return backend.forward(network, params, X, plans=plans)
 
         choose = self._output_of_class if is_classifier(self) else self._output_of_regression
         output, factor = choose(target, network, outputs)

@@ -115,8 +115,9 @@ def _checked_optimizer(values, shape):
 
 def _checked_average(values, shape):
     check_names("the average", values, ("values", "decay", "rest"))
-    checked = {name: checked_number(f"the average's {name}", values[name])
-               for name in ("decay", "rest")}  # fmt: skip
+    checked = {
+        name: checked_number(f"the average's {name}", values[name]) for name in ("decay", "rest")
+    }
     return checked | {"values": checked_array("the average", values["values"], shape, FLOATS)}
 
 

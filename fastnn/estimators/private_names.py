@@ -116,12 +116,12 @@ class PrivateNamesMixin:
 
     def _forward_pass(self, activations):
         """Fill a list, whose first element is X, with the values of every layer."""
-        network, params, X, kept = self._prediction_inputs(activations[0], check_input=False)
+        network, params, X, plans = self._prediction_inputs(activations[0], check_input=False)
         backend = self._backend()
         n_hidden = len(network.activations)
         for i in range(n_hidden):
             activations[i + 1] = backend.hidden(network, params, X, i)
-        activations[n_hidden + 1] = backend.forward(network, params, X, kept=kept)
+        activations[n_hidden + 1] = backend.forward(network, params, X, plans=plans)
         return activations
 
     def _forward_pass_fast(self, X, check_input=True):

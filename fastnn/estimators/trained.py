@@ -96,7 +96,7 @@ class TrainedNetwork:
         -------
         network : Network
         params : ndarray of shape (n_params,)
-        kept : dict
+        plans : dict
             What the backend keeps between predictions with these parameters.
         """
         network, params = self.network.folded(self.params)
@@ -105,11 +105,11 @@ class TrainedNetwork:
         if derived is None:
             place = params if is_own else params.astype(dtype)
             derived = self._derived.setdefault(dtype, (place, {}))
-        place, kept = derived
+        place, plans = derived
         if not is_own:
-            # In the place that kept predictions read from; a user may have changed coefs_.
+            # In the place that small predictions read from; a user may have changed coefs_.
             place[...] = params
-        return network, place, kept
+        return network, place, plans
 
     # ---- pickles -------------------------------------------------------------------
 

@@ -141,13 +141,20 @@ class Augmentation:
         n_tasks = -(-len(images) // block)
         n_pixels = self.grid[0].size
         plan.add(
-            catalog.augment_unit(self.dtype.name), multiply_at=catalog.multiply_at(self.dtype.name),
-            images_at=images, ld=stride, sizes_at=self.sizes, settings_at=self.settings,
-            grid_at=self.grid, smoothing_at=self.smoothing,
+            catalog.augment_unit(self.dtype.name),
+            multiply_at=catalog.multiply_at(self.dtype.name),
+            images_at=images,
+            ld=stride,
+            sizes_at=self.sizes,
+            settings_at=self.settings,
+            grid_at=self.grid,
+            smoothing_at=self.smoothing,
             places_at=np.zeros((n_tasks, n_pixels), PLACE),
             scratch_at=np.zeros((n_tasks, self.scratch_size), self.dtype),
-            scratch_size=self.scratch_size, key_at=key, block=block,
-        )  # fmt: skip
+            scratch_size=self.scratch_size,
+            key_at=key,
+            block=block,
+        )
 
 
 def augment(settings, images, seed):

@@ -218,9 +218,13 @@ def csr_starts_unit(precision, index):
 
 def gather_csr_unit(precision, source, index):
     return compile_unit(
-        units.gather_csr, precision, source.name, index.name,
-        source_type=constant(source.type), index_type=constant(index.type),
-    )  # fmt: skip
+        units.gather_csr,
+        precision,
+        source.name,
+        index.name,
+        source_type=constant(source.type),
+        index_type=constant(index.type),
+    )
 
 
 def _of_matmul(name):
@@ -331,7 +335,8 @@ def dropout_csr_unit(precision):
 
 def augment_unit(precision):
     return compile_unit(
-        image_units.augment, precision,
+        image_units.augment,
+        precision,
         displace=bound(image_units.displace),
         motion=bound(
             image_units.motion,
@@ -339,7 +344,7 @@ def augment_unit(precision):
             cosine_polynomial=lambda p: floats.make_polynomial("float64", image_units.COSINE),
         ),
         change_contrast=bound(image_units.change_contrast, lane_sum=lane_sum("values")),
-    )  # fmt: skip
+    )
 
 
 def penalize_unit(precision):

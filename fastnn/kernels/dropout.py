@@ -18,9 +18,7 @@ def begin_random(step, task, steps_at, seed, n_layers, keys_at):
     keys[n_layers] = make_key(seed, np.int64(steps[0]), -1)
 
 
-def dropout(
-    step, task, source_at, target_at, ld, n, keys_at, layer, threshold, scale_at, block
-):  # fmt: skip
+def dropout(step, task, source_at, target_at, ld, n, keys_at, layer, threshold, scale_at, block):
     # target (rows, ld) = source where it is kept, times the scale; else 0. They may be one array.
     first, last = rows_of_task(step, task, block)
     key = view(keys_at, layer + 1, np.int64)[layer]
@@ -36,7 +34,7 @@ def dropout(
 
 def dropout_csr(
     step, task, start_at, indices_at, values_at, n, keys_at, layer, threshold, scale_at, block
-):  # fmt: skip
+):
     # The same for the values of the mini-batch's CSR, of n columns, in place. The loop stands here
     # again, as one that looks up a column's number in every turn would not vectorise.
     first, last = rows_of_task(step, task, block)

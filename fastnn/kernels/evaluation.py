@@ -27,9 +27,9 @@ class Evaluation:
         self.row_loss = np.zeros(self.n_rows)  # (n,)
         self.chunk = min(self.n_rows, chunk_rows(network))
         source = read(network, data.X, self.chunk, self.params.dtype, ordered=order is not None)
-        shared = Pass(network, self.params, source, n_threads=n_threads, out=self.raw)
-        add_forward(shared, link=False)
-        self.preparation, self.pace = shared.preparation(), shared.pace()
+        pass_ = Pass(network, self.params, source, n_threads=n_threads, out=self.raw)
+        add_forward(pass_, link=False)
+        self.preparation, self.pace = pass_.preparation(), pass_.pace()
         self.losses = self._plan_losses(np.ascontiguousarray(y, dtype=dtype))
 
     def _plan_losses(self, targets):
@@ -40,15 +40,23 @@ class Evaluation:
         plan.chain(row_block=self.chunk)
         if network.out_activation != "identity":
             plan.add(
-                catalog.link_unit(precision, network.out_activation), z_at=self.outputs,
-                n=n_outputs, moving=False, block=self.chunk,
-            )  # fmt: skip
+                catalog.link_unit(precision, network.out_activation),
+                z_at=self.outputs,
+                n=n_outputs,
+                moving=False,
+                block=self.chunk,
+            )
         plan.add(
-            catalog.output_unit(precision, network.loss), z_at=self.raw, y_at=targets,
-            n_targets=targets.shape[1], delta_at=np.zeros_like(self.raw), n=n_outputs,
-            parameter_at=np.array([network.loss_parameter]), row_loss_at=self.row_loss,
+            catalog.output_unit(precision, network.loss),
+            z_at=self.raw,
+            y_at=targets,
+            n_targets=targets.shape[1],
+            delta_at=np.zeros_like(self.raw),
+            n=n_outputs,
+            parameter_at=np.array([network.loss_parameter]),
+            row_loss_at=self.row_loss,
             block=self.chunk,
-        )  # fmt: skip
+        )
         return plan.compile()
 
     def __call__(self, params):

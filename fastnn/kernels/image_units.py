@@ -36,9 +36,21 @@ COSINE = [(-1) ** i / factorial(2 * i) for i in range(14, -1, -1)]
 
 
 def augment(
-    step, task, multiply_at, images_at, ld, sizes_at, settings_at, grid_at, smoothing_at,
-    places_at, scratch_at, scratch_size, key_at, block
-):  # fmt: skip
+    step,
+    task,
+    multiply_at,
+    images_at,
+    ld,
+    sizes_at,
+    settings_at,
+    grid_at,
+    smoothing_at,
+    places_at,
+    scratch_at,
+    scratch_size,
+    key_at,
+    block,
+):
     # images (rows, ld), each as if it had been taken a little differently, in place.
     first, last = rows_of_task(step, task, block)
     sizes = view(sizes_at, N_SIZES, np.int64)  # (8,)

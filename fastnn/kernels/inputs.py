@@ -35,9 +35,12 @@ def add_gather(plan, source, target, block, *, is_late=False):
     plan.add(
         catalog.gather_unit(target.dtype.name, source.dtype),
         **({name: Late(name) for name in place} if is_late else place),
-        itemsize=source.itemsize, target_at=target, ld=target.shape[1],
-        n_columns=source.shape[1], block=block,
-    )  # fmt: skip
+        itemsize=source.itemsize,
+        target_at=target,
+        ld=target.shape[1],
+        n_columns=source.shape[1],
+        block=block,
+    )
 
 
 class DenseInput:
@@ -139,12 +142,19 @@ class SparseInput:
         X, precision = self.X, self.non_zeros.dtype.name
         plan.add(
             catalog.gather_csr_unit(precision, X.data.dtype, X.indices.dtype),
-            indptr_at=X.indptr, indices_at=X.indices, values_at=X.data,
-            target_start_at=self.start, target_indices_at=self.indices,
-            target_values_at=self.non_zeros, block=block,
-        )  # fmt: skip
+            indptr_at=X.indptr,
+            indices_at=X.indices,
+            values_at=X.data,
+            target_start_at=self.start,
+            target_indices_at=self.indices,
+            target_values_at=self.non_zeros,
+            block=block,
+        )
         if masks.rates[0] > 0:
             plan.add(
-                catalog.dropout_csr_unit(precision), **self.csr, n=X.shape[1],
-                **masks.arguments(0), block=block,
-            )  # fmt: skip
+                catalog.dropout_csr_unit(precision),
+                **self.csr,
+                n=X.shape[1],
+                **masks.arguments(0),
+                block=block,
+            )

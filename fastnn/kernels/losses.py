@@ -282,9 +282,14 @@ class Loss:
 
 def _regression(name, value, gradient, parameter=None):
     return Loss(
-        name, "identity", value, gradient, NUMBERS, parameter,
+        name,
+        "identity",
+        value,
+        gradient,
+        NUMBERS,
+        parameter,
         mean_over_outputs=True,
-    )  # fmt: skip
+    )
 
 
 def _binary(name, value, gradient, parameter=None):
@@ -304,16 +309,18 @@ LOSSES = {
         _multiclass("multiclass_hinge", multiclass_hinge, out_activation="identity"),
         _binary("binary_log_loss", binary_log_loss, binary_log_loss_gradient),
         _binary(
-            "smoothed_binary_log_loss", smoothed_binary_log_loss,
-            smoothed_binary_log_loss_gradient, "label_smoothing",
-        ),
-        _binary(
-            "binary_squared_error", binary_squared_error, binary_squared_error_gradient,
+            "smoothed_binary_log_loss",
+            smoothed_binary_log_loss,
+            smoothed_binary_log_loss_gradient,
             "label_smoothing",
         ),
-        Loss(
-            "binary_hinge", "identity", binary_hinge, binary_hinge_gradient, LABELS
+        _binary(
+            "binary_squared_error",
+            binary_squared_error,
+            binary_squared_error_gradient,
+            "label_smoothing",
         ),
+        Loss("binary_hinge", "identity", binary_hinge, binary_hinge_gradient, LABELS),
         _regression("squared_error", squared_error, squared_error_gradient),
         _regression("absolute_error", absolute_error, absolute_error_gradient),
         _regression("huber", huber, huber_gradient, "huber_delta"),
@@ -321,7 +328,7 @@ LOSSES = {
         Loss("poisson", "exp", poisson, poisson_gradient, NOT_NEGATIVE),
         Loss("gamma", "exp", gamma, gamma_gradient, POSITIVE),
     )
-}  # fmt: skip
+}
 
 # For each loss of a classifier: that of two classes or many labels, that of many classes, and
 # both again with label smoothing.

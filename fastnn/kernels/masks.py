@@ -23,21 +23,31 @@ class Masks:
     def add_begin(self, plan, steps, seed):
         """In a chain of one task: the keys of the step's random decisions."""
         plan.add(
-            catalog.begin_random_unit(), steps_at=steps, seed=seed,
-            n_layers=len(self.rates), keys_at=self.keys,
-        )  # fmt: skip
+            catalog.begin_random_unit(),
+            steps_at=steps,
+            seed=seed,
+            n_layers=len(self.rates),
+            keys_at=self.keys,
+        )
 
     def add(self, plan, layer, source, target, n, block):
         """In a chain over rows: leave units out of a matrix (rows, ld) of n columns."""
         plan.add(
-            catalog.dropout_unit(target.dtype.name), source_at=source, target_at=target,
-            ld=target.shape[1], n=n, **self.arguments(layer), block=block,
-        )  # fmt: skip
+            catalog.dropout_unit(target.dtype.name),
+            source_at=source,
+            target_at=target,
+            ld=target.shape[1],
+            n=n,
+            **self.arguments(layer),
+            block=block,
+        )
 
     def arguments(self, layer):
         """Arguments of every unit that leaves out units of that layer; layer 0 is the input."""
         rate = self.rates[layer]
         return {
-            "keys_at": self.keys, "layer": layer, "threshold": round(rate * 2**32),
+            "keys_at": self.keys,
+            "layer": layer,
+            "threshold": round(rate * 2**32),
             "scale_at": np.array([1.0 / (1.0 - rate)]),
-        }  # fmt: skip
+        }

@@ -45,15 +45,23 @@ class Orthogonalization:
         """In a chain over rows of the matrix: the averaged gradient and its squares."""
         optimizer = self.trainer.optimizer
         self.plan.add(
-            catalog.average_gradient_unit(self.precision), gradient_at=gradient,
-            average_at=optimizer.slot("mu"), x_at=self.x,
-            coefficients_at=self.trainer.coefficients, scaling_at=self.trainer.scaling,
-            **self.place, nesterov=optimizer.nesterovs_momentum,
-        )  # fmt: skip
+            catalog.average_gradient_unit(self.precision),
+            gradient_at=gradient,
+            average_at=optimizer.slot("mu"),
+            x_at=self.x,
+            coefficients_at=self.trainer.coefficients,
+            scaling_at=self.trainer.scaling,
+            **self.place,
+            nesterov=optimizer.nesterovs_momentum,
+        )
         self.plan.add(
-            catalog.segment_sums_unit(self.precision, "squares"), values_at=self.x,
-            n_rows=self.n_in, n_columns=self.n_out, sums_at=self.sums, block=self.block,
-        )  # fmt: skip
+            catalog.segment_sums_unit(self.precision, "squares"),
+            values_at=self.x,
+            n_rows=self.n_in,
+            n_columns=self.n_out,
+            sums_at=self.sums,
+            block=self.block,
+        )
 
     def stages(self):
         """Methods that add the chains of each group in turn; every matrix has as many."""
@@ -64,9 +72,13 @@ class Orthogonalization:
     def _add_normalize(self):
         self.plan.chain(tasks=self.tasks)
         self.plan.add(
-            catalog.normalize_matrix_unit(self.precision), x_at=self.x, sums_at=self.sums,
-            n_sums=len(self.sums), size=self.place["size"], block=self.place["block"],
-        )  # fmt: skip
+            catalog.normalize_matrix_unit(self.precision),
+            x_at=self.x,
+            sums_at=self.sums,
+            n_sums=len(self.sums),
+            size=self.place["size"],
+            block=self.place["block"],
+        )
 
     def _add_pack(self):
         if not self.is_wide:
@@ -74,10 +86,16 @@ class Orthogonalization:
         # X' is the right factor of X X', whose columns are X's rows.
         self.plan.chain(tasks=self.tasks)
         self.plan.add(
-            catalog.pack_unit(self.precision), source_at=self.x, k_stride=1,
-            column_stride=self.n_out, packed_at=self.packed, k=self.n_out, n=self.n_in,
-            along_k=False, block=self.block,
-        )  # fmt: skip
+            catalog.pack_unit(self.precision),
+            source_at=self.x,
+            k_stride=1,
+            column_stride=self.n_out,
+            packed_at=self.packed,
+            k=self.n_out,
+            n=self.n_in,
+            along_k=False,
+            block=self.block,
+        )
 
     def _add_gram(self):
         """X X' or X' X, whichever is smaller."""
@@ -95,9 +113,13 @@ class Orthogonalization:
         right = {"b_at": self.gram, "b_stride": self.side, "packed": False}
         self._add_square_product(left, right, self.square, self.side)
         self.plan.add(
-            catalog.mix_unit(self.precision), gram_at=self.gram, square_at=self.square,
-            n=self.side, target_at=self.mixed, block=ROWS,
-        )  # fmt: skip
+            catalog.mix_unit(self.precision),
+            gram_at=self.gram,
+            square_at=self.square,
+            n=self.side,
+            target_at=self.mixed,
+            block=ROWS,
+        )
 
     def _add_square_product(self, left, right, target, k):
         self.plan.chain(tasks=-(-self.side // ROWS))
@@ -107,21 +129,34 @@ class Orthogonalization:
         left, right = (self.mixed, self.x) if self.is_wide else (self.x, self.mixed)
         self.plan.chain(tasks=self.tasks)
         self._multiply(
-            a_at=left, row_stride=self.side, k_stride=1, b_at=right, b_stride=self.n_out,
-            packed=False, c_at=self.next, m=self.n_in, n=self.n_out, k=self.side, block=self.block,
-        )  # fmt: skip
+            a_at=left,
+            row_stride=self.side,
+            k_stride=1,
+            b_at=right,
+            b_stride=self.n_out,
+            packed=False,
+            c_at=self.next,
+            m=self.n_in,
+            n=self.n_out,
+            k=self.side,
+            block=self.block,
+        )
         self.x, self.next = self.next, self.x
 
     def _multiply(self, **arguments):
         self.plan.add(
-            catalog.multiply_matrices_unit(), **catalog.factors(self.precision),
+            catalog.multiply_matrices_unit(),
+            **catalog.factors(self.precision),
             **arguments,
-        )  # fmt: skip
+        )
 
     def add_update(self):
         """In a chain over rows of the matrix."""
         self.plan.add(
-            catalog.orthogonal_update_unit(self.precision), params_at=self.trainer.state.params,
-            x_at=self.x, coefficients_at=self.trainer.coefficients, scale_at=self.scale,
+            catalog.orthogonal_update_unit(self.precision),
+            params_at=self.trainer.state.params,
+            x_at=self.x,
+            coefficients_at=self.trainer.coefficients,
+            scale_at=self.scale,
             **self.place,
-        )  # fmt: skip
+        )

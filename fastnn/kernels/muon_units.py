@@ -15,9 +15,18 @@ SMALLEST_NORM = 1e-7
 
 
 def average_gradient(
-    step, task, gradient_at, average_at, x_at, coefficients_at, scaling_at, offset, size, block,
-    nesterov
-):  # fmt: skip
+    step,
+    task,
+    gradient_at,
+    average_at,
+    x_at,
+    coefficients_at,
+    scaling_at,
+    offset,
+    size,
+    block,
+    nesterov,
+):
     # The average of the gradients of ``block`` weights of the ``size`` that begin at ``offset``,
     # and x (size,) = that average, with nesterov one step ahead.
     low, high = task * block, min(task * block + block, size)
@@ -53,9 +62,7 @@ def mix(step, task, gram_at, square_at, n, target_at, block):
         target[row * n + low + row] += real(A)
 
 
-def orthogonal_update(
-    step, task, params_at, x_at, coefficients_at, scale_at, offset, size, block
-):  # fmt: skip
+def orthogonal_update(step, task, params_at, x_at, coefficients_at, scale_at, offset, size, block):
     # The weights shrink, and go against the orthogonalised x (size,).
     low, high = task * block, min(task * block + block, size)
     c = load(coefficients_at, 0, 1, real, Muon)

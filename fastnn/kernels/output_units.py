@@ -9,9 +9,7 @@ from fastnn.kernels.cpu.jit import part, span, view
 from fastnn.kernels.units import N_STEP, ROW, rows_of_task
 
 
-def output(
-    step, task, z_at, y_at, n_targets, delta_at, n, parameter_at, row_loss_at, block
-):  # fmt: skip
+def output(step, task, z_at, y_at, n_targets, delta_at, n, parameter_at, row_loss_at, block):
     # The loss of each row and the delta of the output layer.
     first, last = rows_of_task(step, task, block)
     z = span(z_at, first * n, last * n, real)  # (task's rows, n)

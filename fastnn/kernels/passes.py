@@ -105,9 +105,17 @@ class Pass:
     """
 
     def __init__(
-        self, network, params, source, *, n_threads, backward=False, input_delta=None, out=None,
+        self,
+        network,
+        params,
+        source,
+        *,
+        n_threads,
+        backward=False,
+        input_delta=None,
+        out=None,
         regularization=None,
-    ):  # fmt: skip
+    ):
         self.network, self.params, self.out = network, params, out
         self.source, self.rows, self.backward = source, source.rows, backward
         self.precision, self.n_threads = params.dtype.name, n_threads
@@ -124,9 +132,14 @@ class Pass:
         self.row_loss = np.zeros(self.rows) if backward else None
         # It does not know the operations in turn: a circle of them would keep its memory.
         common = Common(
-            params, source, self.masks, regularization, n_threads=n_threads,
-            row_block=self.row_block, in_parts=self.in_parts,
-        )  # fmt: skip
+            params,
+            source,
+            self.masks,
+            regularization,
+            n_threads=n_threads,
+            row_block=self.row_block,
+            in_parts=self.in_parts,
+        )
         self.plan, self.begin_rows_group = common.plan, common.begin_rows_group
         self.operations = self._operations(common, input_delta)
 
@@ -134,9 +147,13 @@ class Pass:
         """The operations of each layer, dropout's included, with their buffers."""
         layers = self.network.layers_with_dropout(self.masks.rates)
         rooms = Buffers(
-            [layer for layer, _ in layers], self.source, self.params.dtype,
-            backward=self.backward, out=self.out, input_delta=input_delta,
-        ).rooms  # fmt: skip
+            [layer for layer, _ in layers],
+            self.source,
+            self.params.dtype,
+            backward=self.backward,
+            out=self.out,
+            input_delta=input_delta,
+        ).rooms
         return [
             OPERATIONS[layer.kind](layer, places, room, common)
             for (layer, places), room in zip(layers, rooms, strict=True)
@@ -177,9 +194,13 @@ class Pass:
         if weights:
             delta = self.outputs.delta
             self.plan.add(
-                catalog.weigh_unit(self.precision), **weights, delta_at=delta.matrix,
-                n=delta.n, row_loss_at=self.row_loss, block=self.row_block,
-            )  # fmt: skip
+                catalog.weigh_unit(self.precision),
+                **weights,
+                delta_at=delta.matrix,
+                n=delta.n,
+                row_loss_at=self.row_loss,
+                block=self.row_block,
+            )
         self.add_backward(gradient)
 
     @property
@@ -194,11 +215,15 @@ class Pass:
         outputs = self.outputs
         self.plan.add(
             catalog.output_unit(self.precision, self.network.loss),
-            z_at=outputs.output.matrix, y_at=targets, n_targets=y.shape[1],
-            delta_at=outputs.delta.matrix, n=outputs.output.n,
-            parameter_at=np.array([self.network.loss_parameter]), row_loss_at=self.row_loss,
+            z_at=outputs.output.matrix,
+            y_at=targets,
+            n_targets=y.shape[1],
+            delta_at=outputs.delta.matrix,
+            n=outputs.output.n,
+            parameter_at=np.array([self.network.loss_parameter]),
+            row_loss_at=self.row_loss,
             block=self.row_block,
-        )  # fmt: skip
+        )
 
     def add_backward(self, gradient=None):
         """In a chain over rows: the deltas of the layers, from the last to the first.

@@ -148,9 +148,7 @@ def multiply_lanes(typingctx, x, y, n, lanes):
 
     def codegen(context, builder, signature, values):
         def place(number, offset):
-            pointer = data_pointer(
-                context, builder, signature.args[number], values[number], offset
-            )  # fmt: skip
+            pointer = data_pointer(context, builder, signature.args[number], values[number], offset)
             return builder.bitcast(pointer, vector.as_pointer())
 
         before = builder.block
@@ -178,10 +176,13 @@ def _perceive_at(kind, weighted_sum, add_row, read_row):
     """The address of `perceive` for one kind of X."""
 
     unit = compile_unit(
-        perceive, "float64", kind, read_row=read_row,
+        perceive,
+        "float64",
+        kind,
+        read_row=read_row,
         weighted_sum=bound(weighted_sum, lane_sum=catalog.lane_sum("values")),
         learn=bound(learn, add_row.__name__, add_row=bound(add_row)),
-    )  # fmt: skip
+    )
     return unit.address
 
 
@@ -248,9 +249,12 @@ class Perceptrons:
         size = 1 + int(np.diff(X.indptr).max(initial=0))
         row, places = np.ones(size), np.zeros(size, dtype=np.int64)  # (size,)
         for place, array in (
-            (VALUES_AT, X.data), (INDPTR_AT, X.indptr), (INDICES_AT, X.indices), (ROW_AT, row),
+            (VALUES_AT, X.data),
+            (INDPTR_AT, X.indptr),
+            (INDICES_AT, X.indices),
+            (ROW_AT, row),
             (PLACES_AT, places),
-        ):  # fmt: skip
+        ):
             self._point(place, array)
         return size
 

@@ -107,8 +107,12 @@ def run_task_at():
 
 def _lead_bindings():
     return jit.bindings(
-        *helpers.leading_parts(), tasks_of, count_tasks, begin_batch, **helpers.atomic_names(),
-    )  # fmt: skip
+        *helpers.leading_parts(),
+        tasks_of,
+        count_tasks,
+        begin_batch,
+        **helpers.atomic_names(),
+    )
 
 
 @cache
@@ -203,9 +207,16 @@ class Plan:
         return n_helpers if n_helpers > 0 and helpers.pool().summon(n_helpers) > 0 else 0
 
     def run(
-        self, n_rows, batch_size, batches, n_threads=1, *, order=None, groups=None,
+        self,
+        n_rows,
+        batch_size,
+        batches,
+        n_threads=1,
+        *,
+        order=None,
+        groups=None,
         tasks=(0, 2**62),
-    ):  # fmt: skip
+    ):
         """Run mini-batches ``batches[0]`` to ``batches[1]``, or a part of one of them."""
         self.step[ORDER] = 0 if order is None else threads.address(order)
         job = self._job.copy()

@@ -23,23 +23,27 @@ class Trainer:
         data = cast(data, params.dtype)
         self._keep = data
         source = read(network, data.X, batch_size, params.dtype, ordered=True)
-        shared = Pass(
-            network, params, source, n_threads=n_threads, backward=True,
+        pass_ = Pass(
+            network,
+            params,
+            source,
+            n_threads=n_threads,
+            backward=True,
             regularization=regularization,
-        )  # fmt: skip
+        )
         self.rates = np.zeros(-(-data.X.shape[0] // batch_size))  # (mini-batches,)
         self.gradient = np.zeros_like(params)  # (n_params,)
-        self.plan, self.precision = shared.plan, shared.precision
+        self.plan, self.precision = pass_.plan, pass_.precision
         self._set_scalars(params.dtype)
-        weights = self._add_begin(shared, data.sample_weight)
-        shared.add_rows_group(data.y, weights, self.gradient)
-        if shared.in_parts:
-            shared.add_part_gradients()
-        self._add_parameters(shared)
-        self._add_finish(shared)
+        weights = self._add_begin(pass_, data.sample_weight)
+        pass_.add_rows_group(data.y, weights, self.gradient)
+        if pass_.in_parts:
+            pass_.add_part_gradients()
+        self._add_parameters(pass_)
+        self._add_finish(pass_)
         self.plan.compile()
-        self.preparation = shared.preparation()
-        self.pace = shared.pace()
+        self.preparation = pass_.preparation()
+        self.pace = pass_.pace()
 
     def _set_scalars(self, dtype):
         regularization = self.regularization
@@ -60,24 +64,26 @@ class Trainer:
         if self.is_penalized:
             self.penalty = np.zeros_like(self.scaling)
 
-    def _add_begin(self, shared, sample_weight):
+    def _add_begin(self, pass_, sample_weight):
         """The groups before "rows"; returns what its `weigh` takes of the weights."""
-        precision = shared.precision
+        precision = pass_.precision
         self.plan.group()
         self.plan.chain(tasks=1)
         weights, places = {}, {"scalars_at": self.scalars, "scaling_at": self.penalty}
         if sample_weight is None:
             self.plan.add(catalog.begin_step_unit(precision), **places)
         else:
-            batch_weights = np.zeros(self.batch_size, shared.params.dtype)  # (rows,)
+            batch_weights = np.zeros(self.batch_size, pass_.params.dtype)  # (rows,)
             weights = {"weights_at": batch_weights, "moving": False}
             self.plan.add(
-                catalog.begin_weighted_step_unit(precision), weights_at=sample_weight,
-                batch_weights_at=batch_weights, **places,
-            )  # fmt: skip
-        shared.add_begin()
+                catalog.begin_weighted_step_unit(precision),
+                weights_at=sample_weight,
+                batch_weights_at=batch_weights,
+                **places,
+            )
+        pass_.add_begin()
         if self.regularization.is_random:
-            shared.masks.add_begin(self.plan, self.state.random_steps, self.regularization.seed)
+            pass_.masks.add_begin(self.plan, self.state.random_steps, self.regularization.seed)
         # A group of its own, so that a step without weight is skipped before it counts.
         self.plan.group()
         self.plan.chain(tasks=1)
@@ -98,12 +104,12 @@ class Trainer:
             )
         return weights
 
-    def _add_parameters(self, shared):
+    def _add_parameters(self, pass_):
         """The groups in which a task takes some of the parameters through their step."""
         steps, n_sums = [], 0
-        for operations in shared.operations:
+        for operations in pass_.operations:
             # Muon is for the matrices that lead to hidden layers.
-            is_last = operations is shared.operations[-1]
+            is_last = operations is pass_.operations[-1]
             is_orthogonal = self.optimizer.rule.orthogonal and not is_last
             for parameters in operations.parameters():
                 # Those that are not learned matter to an average of the parameters alone.
@@ -120,22 +126,23 @@ class Trainer:
             if not self.is_clipped:
                 step.add_update()
         if self.is_clipped:
-            self._add_clip(shared)
+            self._add_clip(pass_)
             self.plan.group()
             for step in steps:
                 self.plan.chain(tasks=step.parameters.tasks)
                 step.add_update()
         self._add_orthogonal_steps([step for step in steps if step.orthogonalization])
 
-    def _add_clip(self, shared):
+    def _add_clip(self, pass_):
         self.plan.group()
         self.plan.chain(tasks=1)
         self.plan.add(
-            catalog.clip_unit(shared.precision), square_sums_at=self.norm_sums,
+            catalog.clip_unit(pass_.precision),
+            square_sums_at=self.norm_sums,
             n_sums=len(self.norm_sums),
             max_norm_at=np.array([float(self.regularization.max_grad_norm)]),
             scaling_at=self.scaling,
-        )  # fmt: skip
+        )
 
     def _add_orthogonal_steps(self, steps):
         """The groups that finish the step of matrices with orthogonal ones."""
@@ -151,14 +158,18 @@ class Trainer:
             step.orthogonalization.add_update()
             step.add_rest()
 
-    def _add_finish(self, shared):
+    def _add_finish(self, pass_):
         self.plan.group()
         self.plan.chain(tasks=1)
         self.plan.add(
-            catalog.finish_unit(), row_loss_at=shared.row_loss, square_sums_at=self.square_sums,
-            sizes_at=self.sizes, n_sums=len(self.square_sums), scalars_at=self.scalars,
-            outputs=shared.outputs_of_mean,
-        )  # fmt: skip
+            catalog.finish_unit(),
+            row_loss_at=pass_.row_loss,
+            square_sums_at=self.square_sums,
+            sizes_at=self.sizes,
+            n_sums=len(self.square_sums),
+            scalars_at=self.scalars,
+            outputs=pass_.outputs_of_mean,
+        )
 
     def train_epoch(self, order, rates=None, deadline=None):
         """Train on the rows in that order; see `fastnn.backends.Trainer`."""
@@ -206,10 +217,13 @@ class _Step:
         parameters.add_gradient(trainer.gradient, units.ZERO)
         if trainer.is_penalized:
             self.plan.add(
-                catalog.penalize_unit(self.precision), params_at=self.params,
-                gradient_at=trainer.gradient, scaling_at=trainer.penalty, **parameters.place,
+                catalog.penalize_unit(self.precision),
+                params_at=self.params,
+                gradient_at=trainer.gradient,
+                scaling_at=trainer.penalty,
+                **parameters.place,
                 decay=parameters.decay,
-            )  # fmt: skip
+            )
         if trainer.is_clipped:
             self._add_sums(trainer.gradient, trainer.norm_sums, "squares")
 
@@ -255,6 +269,9 @@ class _Step:
         rows, columns, block = self.parameters.shape
         self.plan.add(
             catalog.segment_sums_unit(self.precision, of),
-            values_at=vector[self.parameters.place["offset"] :], n_rows=rows, n_columns=columns,
-            sums_at=sums[self.start :], block=block,
-        )  # fmt: skip
+            values_at=vector[self.parameters.place["offset"] :],
+            n_rows=rows,
+            n_columns=columns,
+            sums_at=sums[self.start :],
+            block=block,
+        )

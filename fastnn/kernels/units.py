@@ -111,7 +111,7 @@ def set_weight(total, lift, scalars_at, scaling_at):
 
 def begin_update(
     step, task, rates_at, batch_size, step_rate_at, settings_at, scalars_at, coefficients_at
-):  # fmt: skip
+):
     # The optimizer's own part of a step, at the rate that rates (mini-batches,) has for it, which
     # step_rate (1,) keeps.
     batch = quotient(view(step, N_STEP, np.int64)[ROW], batch_size)
@@ -126,7 +126,7 @@ def begin_update(
 
 def gather(
     step, task, source_at, row_stride, column_stride, itemsize, target_at, ld, n_columns, block
-):  # fmt: skip
+):
     # target (rows, ld) = source rows in the mini-batch's order, cast.
     first, last = rows_of_task(step, task, block)
     state = view(step, N_STEP, np.int64)  # (8,)
@@ -157,9 +157,16 @@ def csr_starts(step, task, indptr_at, target_at):
 
 
 def gather_csr(
-    step, task, indptr_at, indices_at, values_at, target_start_at, target_indices_at,
-    target_values_at, block
-):  # fmt: skip
+    step,
+    task,
+    indptr_at,
+    indices_at,
+    values_at,
+    target_start_at,
+    target_indices_at,
+    target_values_at,
+    block,
+):
     # The mini-batch's own CSR: column indices as int64, values cast.
     first, last = rows_of_task(step, task, block)
     state = view(step, N_STEP, np.int64)  # (8,)
@@ -211,9 +218,7 @@ def segment_sums(step, task, values_at, n_rows, n_columns, sums_at, block):
         sums[quotient(row, SEGMENT)] = np.float64(lane_sum(values, row * n_columns, size))
 
 
-def penalize(
-    step, task, params_at, gradient_at, scaling_at, offset, size, block, decay
-):  # fmt: skip
+def penalize(step, task, params_at, gradient_at, scaling_at, offset, size, block, decay):
     # The gradient of the mean loss with its penalties, of ``block`` parameters of the ``size``
     # that begin at ``offset``, from that of the sum over the mini-batch.
     low, high = offset + task * block, offset + min(task * block + block, size)
@@ -238,9 +243,19 @@ def clip(step, task, square_sums_at, n_sums, max_norm_at, scaling_at):
 
 
 def update(
-    step, task, params_at, gradient_at, slots_at, n_params, coefficients_at, scaling_at, offset,
-    size, block, decay
-):  # fmt: skip
+    step,
+    task,
+    params_at,
+    gradient_at,
+    slots_at,
+    n_params,
+    coefficients_at,
+    scaling_at,
+    offset,
+    size,
+    block,
+    decay,
+):
     # The optimizer's step for ``block`` parameters of the ``size`` that begin at ``offset``, which
     # the rule's slots (n_slots, n_params) are of, too.
     low, high = offset + task * block, offset + min(task * block + block, size)

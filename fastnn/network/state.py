@@ -59,9 +59,17 @@ class OptimizerState:
     """
 
     def __init__(
-        self, solver, n_params, dtype, learning_rate, *, nesterovs_momentum=True,
-        schedule="constant", power_t=0.5, **settings,
-    ):  # fmt: skip
+        self,
+        solver,
+        n_params,
+        dtype,
+        learning_rate,
+        *,
+        nesterovs_momentum=True,
+        schedule="constant",
+        power_t=0.5,
+        **settings,
+    ):
         self.rule_name = "nesterov" if solver == "sgd" and nesterovs_momentum else solver
         self.nesterovs_momentum = nesterovs_momentum
         self.schedule, self.power_t = schedule, float(power_t)

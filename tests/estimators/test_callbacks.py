@@ -137,9 +137,12 @@ def test_a_diverging_fit_is_not_shown_its_weights():
     """A callback that scores would fail on them; the fit itself ends with the best weights."""
     X, y = make_problem("regression", n_samples=100)
     model = MLPRegressor(
-        hidden_layer_sizes=20, activation="identity", solver="sgd", learning_rate_init=100.0,
+        hidden_layer_sizes=20,
+        activation="identity",
+        solver="sgd",
+        learning_rate_init=100.0,
         random_state=0,
-    ).set_callbacks(callback.ScoringMonitor(scoring="r2"))  # fmt: skip
+    ).set_callbacks(callback.ScoringMonitor(scoring="r2"))
     with pytest.warns(ConvergenceWarning, match="Training diverged"):
         model.fit(X[:70], y[:70], X_val=X[70:], y_val=y[70:])
     assert np.isfinite(model.predict(X)).all()

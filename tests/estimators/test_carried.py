@@ -101,9 +101,16 @@ def test_parameters_and_the_fitted_network_name_what_is_used():
 
 @pytest.mark.parametrize(
     ("activation", "names"),
-    [("c", {"c"}), (["relu", "c"], {"c"}), (np.array(["c", "d"]), {"c"}), (None, set()),
-     (3, set()), ([[], 3], set()), ("relu", set())],
-)  # fmt: skip
+    [
+        ("c", {"c"}),
+        (["relu", "c"], {"c"}),
+        (np.array(["c", "d"]), {"c"}),
+        (None, set()),
+        (3, set()),
+        ([[], 3], set()),
+        ("relu", set()),
+    ],
+)
 def test_parameters_that_nobody_has_checked(activation, names):
     register_activation("c", bell, bell_gradient)
     model = MLPRegressor(activation=activation)

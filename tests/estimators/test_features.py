@@ -236,9 +236,14 @@ def test_quantiles(quantile):
     X = rng.uniform(-1, 1, (2000, 1))
     y = X[:, 0] + rng.exponential(1.0, 2000)
     model = MLPRegressor(
-        "quantile", (20,), quantile=quantile, max_iter=60, learning_rate="cosine",
-        learning_rate_init=0.01, random_state=0,
-    ).fit(X, y)  # fmt: skip
+        "quantile",
+        (20,),
+        quantile=quantile,
+        max_iter=60,
+        learning_rate="cosine",
+        learning_rate_init=0.01,
+        random_state=0,
+    ).fit(X, y)
     assert (y < model.predict(X)).mean() == pytest.approx(quantile, abs=0.03)
     others = [mean_pinball_loss(y, model.predict(X), alpha=a) for a in (0.1, 0.5, 0.9)]
     assert np.isfinite(others).all()
@@ -253,9 +258,15 @@ def test_outliers_matter_less(loss):
     errors = {}
     for name in (loss, "squared_error"):
         model = MLPRegressor(
-            loss=name, hidden_layer_sizes=(), solver="adam", learning_rate="cosine", max_iter=400,
-            learning_rate_init=0.05, n_iter_no_change=400, random_state=0,
-        ).fit(X, y)  # fmt: skip
+            loss=name,
+            hidden_layer_sizes=(),
+            solver="adam",
+            learning_rate="cosine",
+            max_iter=400,
+            learning_rate_init=0.05,
+            n_iter_no_change=400,
+            random_state=0,
+        ).fit(X, y)
         errors[name] = np.abs(np.delete(model.predict(X) - y, np.s_[::10])).mean()
     assert errors[loss] < 0.3 < errors["squared_error"]
 

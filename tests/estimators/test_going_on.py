@@ -160,9 +160,13 @@ def interrupt(model, X, y):
 def test_an_average_begins_anew_from_the_best():
     X, y, held_out = split("regression")
     model = MLPRegressor(
-        **SMALL, solver="sgd", weight_average=0.99, learning_rate_init=0.05, max_iter=60,
+        **SMALL,
+        solver="sgd",
+        weight_average=0.99,
+        learning_rate_init=0.05,
+        max_iter=60,
         scoring=lambda model, X, y: -abs(model.n_iter_ - 20),
-    ).fit(X, y, **held_out)  # fmt: skip
+    ).fit(X, y, **held_out)
     assert model.best_epoch_ == 20
     best = model.coefs_[0].copy()
     last = model._training_state.average.values[: best.size].reshape(best.shape).copy()

@@ -67,11 +67,18 @@ def test_convergence_warning():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("eta0", 0), ("eta0", -1.0), ("eta0", "1"), ("max_iter", 0), ("max_iter", 2.5),
-        ("shuffle", 1), ("fit_intercept", None), ("warm_start", "no"), ("random_state", "a"),
+        ("eta0", 0),
+        ("eta0", -1.0),
+        ("eta0", "1"),
+        ("max_iter", 0),
+        ("max_iter", 2.5),
+        ("shuffle", 1),
+        ("fit_intercept", None),
+        ("warm_start", "no"),
+        ("random_state", "a"),
         ("verbose", -1),
     ],
-)  # fmt: skip
+)
 def test_bad_parameters(name, value):
     model = Perceptron(**{name: value})
     for fit in (model.fit, lambda X, y: model.partial_fit(X, y, classes=[0, 1, 2])):

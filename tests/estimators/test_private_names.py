@@ -27,8 +27,9 @@ def pair(problem, **params):
 
 
 def assert_same_layers(ours, theirs):
-    for a, b in zip([*ours.coefs_, *ours.intercepts_], [*theirs.coefs_, *theirs.intercepts_],
-                    strict=True):  # fmt: skip
+    for a, b in zip(
+        [*ours.coefs_, *ours.intercepts_], [*theirs.coefs_, *theirs.intercepts_], strict=True
+    ):
         assert_allclose(a, b, rtol=1e-6, atol=1e-9)
         assert a.dtype == b.dtype
 
@@ -81,8 +82,9 @@ def test_beginning_of_an_instance():
     X, y = make_problem("regression")
     model = fastnn.MLPRegressor(**SMALL, solver="sgd", learning_rate_init=1e-12)
     model._init_coef = lambda fan_in, fan_out, dtype: (
-        np.full((fan_in, fan_out), 0.5, dtype), np.zeros(fan_out, dtype)
-    )  # fmt: skip
+        np.full((fan_in, fan_out), 0.5, dtype),
+        np.zeros(fan_out, dtype),
+    )
     model.fit(X, y)
     assert_allclose(model.coefs_[0], 0.5, atol=1e-6)
 
@@ -143,8 +145,9 @@ def test_forward_passes(problem, check_input):
     ours, theirs, X, y = pair(problem)
     assert_allclose(
         ours._forward_pass_fast(X, check_input=check_input),
-        theirs._forward_pass_fast(X, check_input=check_input), rtol=1e-6,
-    )  # fmt: skip
+        theirs._forward_pass_fast(X, check_input=check_input),
+        rtol=1e-6,
+    )
     said = ours._predict(X, check_input=check_input)
     expected = theirs._predict(X, check_input=check_input)
     assert_allclose(said, expected, rtol=1e-6)
@@ -266,8 +269,9 @@ def test_optimizer_of_adam():
     ours, theirs, X, y = pair("multiclass")
     assert ours._optimizer.t == theirs._optimizer.t
     for name in ("ms", "vs"):
-        for a, b in zip(getattr(ours._optimizer, name), getattr(theirs._optimizer, name),
-                        strict=True):  # fmt: skip
+        for a, b in zip(
+            getattr(ours._optimizer, name), getattr(theirs._optimizer, name), strict=True
+        ):
             assert_allclose(a, b, rtol=1e-5, atol=1e-12)
     assert ours._optimizer.learning_rate_init == theirs._optimizer.learning_rate_init == 0.001
     assert ours._optimizer.learning_rate == pytest.approx(theirs._optimizer.learning_rate)

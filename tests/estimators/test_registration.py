@@ -73,8 +73,12 @@ def test_loss_is_as_good_as_ours():
 
 
 def test_with_an_output_activation():
-    register_loss("poisson_of_mine", lambda x, y: exp(x) - x * y, lambda x, y: exp(x) - y,
-                  out_activation="exp")  # fmt: skip
+    register_loss(
+        "poisson_of_mine",
+        lambda x, y: exp(x) - x * y,
+        lambda x, y: exp(x) - y,
+        out_activation="exp",
+    )
     X, y = make_problem("poisson")
     mine, ours = (
         MLPRegressor(**SMALL, loss=name).fit(X, y) for name in ("poisson_of_mine", "poisson")
@@ -96,9 +100,9 @@ def test_defaults_are_part_of_the_meaning():
     X, y = make_problem("regression")
     found = []
     for slope in (0.1, 0.5):
-        register_activation("bent", lambda x, a=slope: x if x > 0 else a * x, lambda x, a=slope: (
-            1.0 if x > 0 else a
-        ))  # fmt: skip
+        register_activation(
+            "bent", lambda x, a=slope: x if x > 0 else a * x, lambda x, a=slope: 1.0 if x > 0 else a
+        )
         found.append(MLPRegressor(**SMALL, activation="bent").fit(X, y).loss_)
     assert found[0] != found[1]
 

@@ -333,8 +333,10 @@ def test_averaged_weights_are_trained_on():
             for place, part in zip(places, parts, strict=True):
                 place.partial_fit(X[part], y[part], classes=range(4))
             for names in ("coefs_", "intercepts_"):
-                mean = [np.mean(v, axis=0) for v in zip(*(getattr(p, names) for p in places),
-                                                        strict=True)]  # fmt: skip
+                mean = [
+                    np.mean(v, axis=0)
+                    for v in zip(*(getattr(p, names) for p in places), strict=True)
+                ]
                 for place in places:
                     setattr(place, names, [v.copy() for v in mean])
         models.append(places[0])

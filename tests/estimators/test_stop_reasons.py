@@ -69,7 +69,11 @@ def test_the_end_of_a_schedule_is_no_failure(learning_rate):
 def test_stop_reason_of_the_adaptive_rate():
     X, y = make_problem("regression")
     model = MLPRegressor(
-        solver="sgd", learning_rate="adaptive", learning_rate_init=1e-5, tol=10.0,
-        n_iter_no_change=1, random_state=0,
-    ).fit(X, y)  # fmt: skip
+        solver="sgd",
+        learning_rate="adaptive",
+        learning_rate_init=1e-5,
+        tol=10.0,
+        n_iter_no_change=1,
+        random_state=0,
+    ).fit(X, y)
     assert model.stop_reason_.endswith("consecutive epochs. Learning rate too small.")

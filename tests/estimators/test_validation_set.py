@@ -78,9 +78,15 @@ def test_early_stopping_by_a_validation_set(solver):
     X, X_val, y, y_val = split("binary")
     y = np.where(np.random.default_rng(0).random(80) < 0.3, 1 - y, y)  # to overfit
     model = MLPClassifier(
-        50, solver=solver, alpha=0, max_iter=500, random_state=0, early_stopping=True,
-        n_iter_no_change=5, scoring="loss",
-    ).fit(X, y, X_val=X_val, y_val=y_val)  # fmt: skip
+        50,
+        solver=solver,
+        alpha=0,
+        max_iter=500,
+        random_state=0,
+        early_stopping=True,
+        n_iter_no_change=5,
+        scoring="loss",
+    ).fit(X, y, X_val=X_val, y_val=y_val)
     unit = "iterations" if solver == "lbfgs" else "epochs"
     assert model.stop_reason_ == (
         f"Validation loss did not improve more than tol=0.000100 for 5 consecutive {unit}."

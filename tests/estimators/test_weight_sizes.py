@@ -153,10 +153,17 @@ def test_weights_that_cancel_in_float32(monkeypatch):
     weights[1::2] = -1 - 1e-9
     weights[-1] = 1 + 1e-6
     models = [
-        fitted("regression", weights, dtype=dtype, solver="sgd", max_iter=1, batch_size=57,
-               learning_rate_init=1e-9)
+        fitted(
+            "regression",
+            weights,
+            dtype=dtype,
+            solver="sgd",
+            max_iter=1,
+            batch_size=57,
+            learning_rate_init=1e-9,
+        )
         for dtype in ("float32", "float64")
-    ]  # fmt: skip
+    ]
     assert_allclose(models[0].loss_, models[1].loss_, rtol=1e-5)
 
 

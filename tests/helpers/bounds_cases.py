@@ -144,13 +144,20 @@ def fit_case(rng, everything=False):
     dtypes = (params["dtype"], params["dtype"], "float32", "float64")
     others = ("int8", "uint16", "int64", "float16", ">f8", "bool", "longdouble")
     return {
-        "kind": "fit", "seed": int(rng.integers(2**31)), "n": n, "width": width,
+        "kind": "fit",
+        "seed": int(rng.integers(2**31)),
+        "n": n,
+        "width": width,
         "layout": one_of(rng, SPARSE_LAYOUTS if is_sparse else LAYOUTS),
         "X": one_of(rng, others if everything and not is_sparse and chance(rng, 0.2) else dtypes),
-        "problem": problem, "params": params, "sample_weight": chance(rng, 0.3),
-        "packed": chance(rng, 0.3), "small_chunks": chance(rng, 0.5),
-        "in_slices": chance(rng, 0.2), "partial_fit": everything and chance(rng, 0.2),
-    }  # fmt: skip
+        "problem": problem,
+        "params": params,
+        "sample_weight": chance(rng, 0.3),
+        "packed": chance(rng, 0.3),
+        "small_chunks": chance(rng, 0.5),
+        "in_slices": chance(rng, 0.2),
+        "partial_fit": everything and chance(rng, 0.2),
+    }
 
 
 def extras(rng, problem, solver, n_hidden):
@@ -243,11 +250,15 @@ def run_fit(case):
 def perceptron_case(rng):
     is_sparse = chance(rng, 0.5)
     return {
-        "kind": "perceptron", "seed": int(rng.integers(2**31)), "n": int(one_of(rng, ROWS)) + 1,
-        "width": int(one_of(rng, WIDTHS)), "classes": int(rng.integers(2, 5)),
+        "kind": "perceptron",
+        "seed": int(rng.integers(2**31)),
+        "n": int(one_of(rng, ROWS)) + 1,
+        "width": int(one_of(rng, WIDTHS)),
+        "classes": int(rng.integers(2, 5)),
         "layout": one_of(rng, SPARSE_LAYOUTS if is_sparse else LAYOUTS),
-        "X": one_of(rng, ("float32", "float64")), "sample_weight": chance(rng, 0.5),
-    }  # fmt: skip
+        "X": one_of(rng, ("float32", "float64")),
+        "sample_weight": chance(rng, 0.5),
+    }
 
 
 def run_perceptron(case):
@@ -275,19 +286,29 @@ def run_perceptron(case):
 
 def augment_case(rng):
     return {
-        "kind": "augment", "seed": int(rng.integers(2**31)), "n": int(one_of(rng, ROWS)),
+        "kind": "augment",
+        "seed": int(rng.integers(2**31)),
+        "n": int(one_of(rng, ROWS)),
         "shape": [int(rng.integers(1, 20)), int(rng.integers(1, 20)), int(rng.integers(1, 4))],
-        "dtype": one_of(rng, ("float32", "float64")), "elastic": chance(rng, 0.5),
-    }  # fmt: skip
+        "dtype": one_of(rng, ("float32", "float64")),
+        "elastic": chance(rng, 0.5),
+    }
 
 
 def run_augment(case):
     images = np.random.default_rng(case["seed"]).random((case["n"], int(np.prod(case["shape"]))))
     images = images.astype(case["dtype"])
     augmenter = fastnn.ImageAugmenter(
-        tuple(case["shape"]), shift=30.0, rotate=180, scale=0.9, skew=1.0, contrast=0.5,
-        reflect="both", elastic=(100.0, 2.0) if case["elastic"] else 0.0, random_state=0,
-    )  # fmt: skip
+        tuple(case["shape"]),
+        shift=30.0,
+        rotate=180,
+        scale=0.9,
+        skew=1.0,
+        contrast=0.5,
+        reflect="both",
+        elastic=(100.0, 2.0) if case["elastic"] else 0.0,
+        random_state=0,
+    )
 
     def change():
         model = fastnn.MLPRegressor(
@@ -305,12 +326,18 @@ def run_augment(case):
 def matmul_case(rng):
     k = int(one_of(rng, (1, 2, 3, 8, 17, 511, 512, 513, 530)))
     return {
-        "kind": "matmul", "seed": int(rng.integers(2**31)), "m": int(one_of(rng, ROWS[:14])),
-        "k": k, "n": int(one_of(rng, WIDTHS)), "precision": one_of(rng, ("float32", "float64")),
-        "layout": one_of(rng, LAYOUTS), "packed": chance(rng, 0.5),
-        "transposed": chance(rng, 0.5), "init": int(rng.integers(3)),
+        "kind": "matmul",
+        "seed": int(rng.integers(2**31)),
+        "m": int(one_of(rng, ROWS[:14])),
+        "k": k,
+        "n": int(one_of(rng, WIDTHS)),
+        "precision": one_of(rng, ("float32", "float64")),
+        "layout": one_of(rng, LAYOUTS),
+        "packed": chance(rng, 0.5),
+        "transposed": chance(rng, 0.5),
+        "init": int(rng.integers(3)),
         "rows_apart": int(one_of(rng, (0, 0, 3, -1))),
-    }  # fmt: skip
+    }
 
 
 def call_matmul(a, row_stride, k_stride, b, b_stride, packed, k, c, c_stride, bias, init, m, n):
@@ -356,9 +383,19 @@ def run_matmul(case):
             fill(first(source), *strides, right, k, n)
         strides = [stride // A.itemsize for stride in A.strides]
         multiply(
-            first(A), *strides, first(right), b_stride, case["packed"] and case["rows_apart"] >= 0,
-            k, first(c), ld, first(start), case["init"], m, n,
-        )  # fmt: skip
+            first(A),
+            *strides,
+            first(right),
+            b_stride,
+            case["packed"] and case["rows_apart"] >= 0,
+            k,
+            first(c),
+            ld,
+            first(start),
+            case["init"],
+            m,
+            n,
+        )
         return c.copy()
 
     # By the definition, without any of ours.

@@ -36,8 +36,10 @@ def start(*units, code=UNITS, **variables):
     """A process of UNITS, its stderr to read."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *units],
-        env=child_environment(**variables), stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        env=child_environment(**variables),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def lines(process):

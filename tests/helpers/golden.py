@@ -45,21 +45,33 @@ def weights():
     return np.random.RandomState(8).uniform(0.25, 2.0, N_SAMPLES)
 
 
-def case(problem="multiclass", *, go_on=None, is_sparse=False, weighted=False, held_out=False,
-         **params):  # fmt: skip
+def case(
+    problem="multiclass", *, go_on=None, is_sparse=False, weighted=False, held_out=False, **params
+):
     """A training: of which estimator, on what, and how it goes on."""
     return {
-        "problem": problem, "go_on": go_on, "is_sparse": is_sparse, "weighted": weighted,
-        "held_out": held_out, "params": params,
-    }  # fmt: skip
+        "problem": problem,
+        "go_on": go_on,
+        "is_sparse": is_sparse,
+        "weighted": weighted,
+        "held_out": held_out,
+        "params": params,
+    }
 
 
 REGRESSION, POISSON = "regression", {"problem": "counts", "loss": "poisson"}
 SGD = {"solver": "sgd", "learning_rate_init": 0.05}
 IMAGES = fastnn.ImageAugmenter(
-    (3, 4), shift=1, rotate=20, scale=0.1, skew=0.1, reflect="horizontal", contrast=0.1,
-    elastic=2.0, random_state=3,
-)  # fmt: skip
+    (3, 4),
+    shift=1,
+    rotate=20,
+    scale=0.1,
+    skew=0.1,
+    reflect="horizontal",
+    contrast=0.1,
+    elastic=2.0,
+    random_state=3,
+)
 CASES = {
     "adam": case(),
     "adam, float32": case(dtype="float32"),
@@ -156,8 +168,13 @@ def golden_sum(name, n_jobs=None):
     model, X = train(name, n_jobs)
     hashed = hashlib.sha256()
     arrays = [*model.coefs_, *model.intercepts_]
-    for of_layers in (model.activation_params_, model.batch_norm_scale_, model.batch_norm_shift_,
-                      model.batch_norm_mean_, model.batch_norm_var_):  # fmt: skip
+    for of_layers in (
+        model.activation_params_,
+        model.batch_norm_scale_,
+        model.batch_norm_shift_,
+        model.batch_norm_mean_,
+        model.batch_norm_var_,
+    ):
         arrays += [array for array in of_layers if array is not None]
     methods = ("predict_proba", "decision_function", "predict")
     say = next(getattr(model, name) for name in methods if hasattr(model, name))

@@ -123,8 +123,17 @@ class Maker:
 
     def calls(self, parameters):
         rng = self.rng
-        plan = pick(rng, [["fit"], ["fit"], ["fit", "fit"], ["partial_fit"] * 3,
-                          ["fit", "partial_fit"], ["partial_fit", "fit"]])  # fmt: skip
+        plan = pick(
+            rng,
+            [
+                ["fit"],
+                ["fit"],
+                ["fit", "fit"],
+                ["partial_fit"] * 3,
+                ["fit", "partial_fit"],
+                ["partial_fit", "fit"],
+            ],
+        )
         odd_one = rng.integers(len(plan))
         calls = []
         for i, method in enumerate(plan):

@@ -9,7 +9,10 @@ def train(backend, network, data, params, regularization, rule="sgd", rate=0.0, 
     """The loss of an epoch of plain steps in the data's order, at most one by default."""
     optimizer = OptimizerState(rule, len(params), params.dtype, rate, momentum=0.0)
     trainer = backend.trainer(
-        network, data, TrainingState(params, optimizer), regularization=regularization,
+        network,
+        data,
+        TrainingState(params, optimizer),
+        regularization=regularization,
         batch_size=batch_size or len(data.y),
-    )  # fmt: skip
+    )
     return trainer.train_epoch(np.arange(len(data.y)))

@@ -64,8 +64,10 @@ def on_terminal(code, columns=100, **variables):
     process = subprocess.Popen(
         [sys.executable, "-c", REPORT + code],
         env=environment,
-        stdin=its_side, stdout=its_side, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        stdin=its_side,
+        stdout=its_side,
+        stderr=subprocess.PIPE,
+    )
     os.close(its_side)
     shown = bytearray()
     with contextlib.suppress(OSError):  # how Linux says that the other side is closed

@@ -54,10 +54,15 @@ class ReferenceTrainer:
         alpha = 0.0 if self.optimizer.rule.decoupled else regularization.alpha - alpha_1
         self.optimizer.step_rate[0] = rate
         loss, gradient = loss_and_gradient(
-            self.network, self.params, batch_of(self.data.X, rows, self.params.dtype),
-            self.data.y[rows], weight, Penalty(alpha, alpha_1), masks,
+            self.network,
+            self.params,
+            batch_of(self.data.X, rows, self.params.dtype),
+            self.data.y[rows],
+            weight,
+            Penalty(alpha, alpha_1),
+            masks,
             regularization.norm_momentum,
-        )  # fmt: skip
+        )
         if regularization.max_grad_norm is not None:
             gradient *= min(
                 1.0, regularization.max_grad_norm / max(np.linalg.norm(gradient), 1e-300)
@@ -100,7 +105,7 @@ class ReferenceBackend:
 
         return evaluate
 
-    def forward(self, network, params, X, *, link=True, kept=None):
+    def forward(self, network, params, X, *, link=True, plans=None):
         z = self.raw_outputs(network, params, X)
         return OUTPUT_ACTIVATIONS[network.out_activation](z) if link else z
 

@@ -72,10 +72,14 @@ class ScaleOperations(Operations):
 
     def _add_scaling(self, source, target):
         self.common.plan.add(
-            catalog.compile_unit(scale_columns, self.common.precision), source_at=source.matrix,
-            scales_at=self.part(self.common.params, "scales"), target_at=target.matrix,
-            ld=target.stride, n=self.layer.n, block=self.common.row_block,
-        )  # fmt: skip
+            catalog.compile_unit(scale_columns, self.common.precision),
+            source_at=source.matrix,
+            scales_at=self.part(self.common.params, "scales"),
+            target_at=target.matrix,
+            ld=target.stride,
+            n=self.layer.n,
+            block=self.common.row_block,
+        )
 
     def add_forward(self):
         self._add_scaling(self.room.input, self.room.output)
@@ -87,6 +91,10 @@ class ScaleOperations(Operations):
     def add_gradient(self, gradient, init):
         self.common.plan.add(
             catalog.compile_unit(scale_gradient, self.common.precision),
-            x_at=self.room.input.matrix, delta_at=self.room.delta.matrix, ld=self.room.delta.stride,
-            n=self.layer.n, gradient_at=self.part(gradient, "scales"), init=init,
-        )  # fmt: skip
+            x_at=self.room.input.matrix,
+            delta_at=self.room.delta.matrix,
+            ld=self.room.delta.stride,
+            n=self.layer.n,
+            gradient_at=self.part(gradient, "scales"),
+            init=init,
+        )

@@ -48,12 +48,26 @@ def start(network, dtype="float64"):
     return params
 
 
-def train(network, params, data, regularization, *, solver="sgd", rate=0.0, batch_size=None,
-          n_epochs=1, average=None, n_jobs=1):  # fmt: skip
+def train(
+    network,
+    params,
+    data,
+    regularization,
+    *,
+    solver="sgd",
+    rate=0.0,
+    batch_size=None,
+    n_epochs=1,
+    average=None,
+    n_jobs=1,
+):
     """The losses of epochs in the data's order; momentum is zero."""
     optimizer = OptimizerState(solver, len(params), params.dtype, rate, momentum=0.0)
     trainer = backends.get_backend(n_jobs=n_jobs).trainer(
-        network, data, TrainingState(params, optimizer, average), regularization=regularization,
+        network,
+        data,
+        TrainingState(params, optimizer, average),
+        regularization=regularization,
         batch_size=batch_size or len(data.y),
-    )  # fmt: skip
+    )
     return [trainer.train_epoch(np.arange(len(data.y))) for _ in range(n_epochs)]

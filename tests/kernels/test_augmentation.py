@@ -66,9 +66,10 @@ def fitted_matrices(n, **settings):
 @pytest.mark.parametrize("some", [*EVERYTHING, "everything", "half a turn", "fine"])
 def test_against_the_oracle(some, fill, shape, dtype):
     settings = {
-        "everything": EVERYTHING, "half a turn": {"rotate": 180, "scale": 0.9},
+        "everything": EVERYTHING,
+        "half a turn": {"rotate": 180, "scale": 0.9},
         "fine": {"elastic": (6, 1), "scale": 0.2},
-    }.get(some) or {some: EVERYTHING[some]}  # fmt: skip
+    }.get(some) or {some: EVERYTHING[some]}
     augmenter = ImageAugmenter(shape, **settings, fill=fill)
     X = images(7, shape, dtype)
     checked = augmenter.check_images(X)

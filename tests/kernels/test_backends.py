@@ -29,14 +29,16 @@ KINKED = ("absolute_error", "quantile", "binary_hinge", "multiclass_hinge")
 DECAY = Regularization(0.01)
 LOSS_PARAMETERS = {"label_smoothing": 0.2, "huber_delta": 0.7, "quantile": 0.3}
 # Every activation, loss and optimizer with different others.
-COMBINATIONS = sorted({
-    *((activation, "log_loss", "adam") for activation in ACTIVATIONS),
-    *((activation, "squared_error", "sgd") for activation in ACTIVATIONS),
-    *(("relu", loss, "adam") for loss in LOSSES),
-    *(("tanh", loss, "nesterov") for loss in LOSSES),
-    *(("relu", "binary_log_loss", rule) for rule in OPTIMIZERS),
-    *(("logistic", "poisson", rule) for rule in OPTIMIZERS),
-})  # fmt: skip
+COMBINATIONS = sorted(
+    {
+        *((activation, "log_loss", "adam") for activation in ACTIVATIONS),
+        *((activation, "squared_error", "sgd") for activation in ACTIVATIONS),
+        *(("relu", loss, "adam") for loss in LOSSES),
+        *(("tanh", loss, "nesterov") for loss in LOSSES),
+        *(("relu", "binary_log_loss", rule) for rule in OPTIMIZERS),
+        *(("logistic", "poisson", rule) for rule in OPTIMIZERS),
+    }
+)
 
 
 def make_network(layer_units, activation, loss):
@@ -64,9 +66,13 @@ def make_data(network, *, is_sparse=False, weighted=False, n=57, seed=0):
 
 def make_optimizer(rule, network, dtype):
     return OptimizerState(
-        "sgd" if rule == "nesterov" else rule, network.n_params, np.dtype(dtype), 0.01,
-        nesterovs_momentum=rule == "nesterov", decay=0.01,
-    )  # fmt: skip
+        "sgd" if rule == "nesterov" else rule,
+        network.n_params,
+        np.dtype(dtype),
+        0.01,
+        nesterovs_momentum=rule == "nesterov",
+        decay=0.01,
+    )
 
 
 def everything(backend, network, data, rule, dtype, regularization=DECAY):
@@ -241,9 +247,12 @@ def test_batch_norm_and_learned_slopes(activations, dtype):
             params = network.initialize(np.random.RandomState(0), dtype)
             optimizer = make_optimizer(rule, network, dtype)
             trainer = backend.trainer(
-                network, data, TrainingState(params, optimizer),
-                regularization=REGULARIZATIONS["all"], batch_size=20,
-            )  # fmt: skip
+                network,
+                data,
+                TrainingState(params, optimizer),
+                regularization=REGULARIZATIONS["all"],
+                batch_size=20,
+            )
             losses = [trainer.train_epoch(np.arange(57)) for _ in range(3)]
             results.append((params, losses, backend.forward(*network.folded(params), data.X)))
         for expected, result in zip(*results, strict=True):
@@ -434,7 +443,7 @@ def test_kept_predictions(dtype, link):
     rng = np.random.default_rng(0)
     network = multilayer_perceptron((70, 45, 6), "relu", "log_loss")
     params = network.initialize(np.random.RandomState(0), np.dtype(dtype))
-    backend, kept = backends.get_backend(), {}
+    backend, plans = backends.get_backend(), {}
     whole = rng.standard_normal((300, 70))
     views = [
         whole[:1], whole[7:8], whole[:3], whole[1:6], whole[::3], whole[10:200, ::-1],
@@ -445,10 +454,10 @@ def test_kept_predictions(dtype, link):
         for X in views:
             expected = backend.forward(network, params, X, link=link)
             for _ in range(2):
-                result = backend.forward(network, params, X, link=link, kept=kept)
+                result = backend.forward(network, params, X, link=link, plans=plans)
                 np.testing.assert_array_equal(result, expected)
                 assert result.base is None
-    assert kept
+    assert plans
 
 
 def test_mini_batch_without_weight_is_skipped():
@@ -462,9 +471,12 @@ def test_mini_batch_without_weight_is_skipped():
         params = network.initialize(np.random.RandomState(0), np.float64)
         optimizer = make_optimizer("adam", network, np.float64)
         trainer = backends.get_backend().trainer(
-            network, Data(data.X, data.y, sample_weight), TrainingState(params, optimizer),
-            regularization=Regularization(0.1), batch_size=20,
-        )  # fmt: skip
+            network,
+            Data(data.X, data.y, sample_weight),
+            TrainingState(params, optimizer),
+            regularization=Regularization(0.1),
+            batch_size=20,
+        )
         trainer.train_epoch(np.arange(rows))
         trained.append((params, optimizer.slots, optimizer.learning_rate))
     for left, right in zip(*trained, strict=True):

@@ -214,9 +214,12 @@ def test_references_of_code():
         return inner(y)
 
     assert set(references(function.__code__)) == {
-        ("math", "exp"), ("settings", "inner", "SLOPE"), ("CONSTANT",), ("abs",),
+        ("math", "exp"),
+        ("settings", "inner", "SLOPE"),
+        ("CONSTANT",),
+        ("abs",),
         ("settings", "SLOPE"),
-    }  # fmt: skip
+    }
 
 
 FINGERPRINT = """
@@ -426,8 +429,9 @@ def test_functions_of_math_are_ours_however_they_are_reached(dtype):
 def test_plain_functions_of_modules_are_compiled():
     module = in_module("import math\ndef t(x): return math.tanh(x)", types.ModuleType("module"))
     settings.functions = module
-    register_activation("t", lambda x: settings.functions.t(x), lambda a: 1 - a * a,
-                        gradient_of="output")  # fmt: skip
+    register_activation(
+        "t", lambda x: settings.functions.t(x), lambda a: 1 - a * a, gradient_of="output"
+    )
     register_activation("u", lambda x: tanh(x), lambda a: 1 - a * a, gradient_of="output")
     assert fitted("t").loss_curve_ == fitted("u").loss_curve_
 

@@ -36,13 +36,25 @@ def usual():
 @pytest.mark.parametrize(
     "setting",
     [
-        "NUMBA_OPT=1", "NUMBA_OPT=2", "NUMBA_OPT=max", "NUMBA_DEBUGINFO=1", "NUMBA_BOUNDSCHECK=1",
-        "NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=", "NUMBA_CAPTURED_ERRORS=old_style",
-        "NUMBA_ENABLE_PROFILING=1", "NUMBA_DUMP_OPTIMIZED=1", "NUMBA_DUMP_ASSEMBLY=1",
-        "NUMBA_DEBUG=1", "NUMBA_CACHE_DIR=/nonexistent", "NUMBA_CACHE_LOCATOR_CLASSES=Nonsense",
-        "NUMBA_LLVM_REFPRUNE_PASS=0", "NUMBA_SLP_VECTORIZE=1", "NUMBA_FORCE_PYOBJECT=1",
+        "NUMBA_OPT=1",
+        "NUMBA_OPT=2",
+        "NUMBA_OPT=max",
+        "NUMBA_DEBUGINFO=1",
+        "NUMBA_BOUNDSCHECK=1",
+        "NUMBA_CPU_NAME=generic",
+        "NUMBA_CPU_FEATURES=",
+        "NUMBA_CAPTURED_ERRORS=old_style",
+        "NUMBA_ENABLE_PROFILING=1",
+        "NUMBA_DUMP_OPTIMIZED=1",
+        "NUMBA_DUMP_ASSEMBLY=1",
+        "NUMBA_DEBUG=1",
+        "NUMBA_CACHE_DIR=/nonexistent",
+        "NUMBA_CACHE_LOCATOR_CLASSES=Nonsense",
+        "NUMBA_LLVM_REFPRUNE_PASS=0",
+        "NUMBA_SLP_VECTORIZE=1",
+        "NUMBA_FORCE_PYOBJECT=1",
     ],
-)  # fmt: skip
+)
 def test_setting_changes_no_result(tmp_path, usual, setting):
     """Compiled with it, and loaded with it."""
     variables = {"FASTNN_CACHE": str(tmp_path), **dict([setting.split("=")])}

@@ -31,11 +31,17 @@ def make_optimizer(rule, hyperparameters, n_params):
     for name in ("alpha", "rho"):
         beta_2 = hyperparameters.get(name, beta_2)
     return OptimizerState(
-        "sgd" if rule == "nesterov" else rule, n_params, np.float64, hyperparameters["lr"],
+        "sgd" if rule == "nesterov" else rule,
+        n_params,
+        np.float64,
+        hyperparameters["lr"],
         momentum=hyperparameters.get("momentum", 0.9),
-        nesterovs_momentum=rule == "nesterov", beta_1=beta_1, beta_2=beta_2,
-        epsilon=hyperparameters.get("eps", 1e-8), decay=hyperparameters.get("weight_decay", 0.0),
-    )  # fmt: skip
+        nesterovs_momentum=rule == "nesterov",
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=hyperparameters.get("eps", 1e-8),
+        decay=hyperparameters.get("weight_decay", 0.0),
+    )
 
 
 def trajectory(optimizer, start, gradients):
@@ -88,9 +94,14 @@ def test_muon(key, decay):
     average = np.zeros_like(w)
     for g, after in zip(recorded["gradients"][key], case["after"][key], strict=True):
         muon_step(
-            w, np.array(g), average, rate=settings["lr"], momentum=settings["momentum"],
-            decay=settings["weight_decay"], nesterov=settings["nesterov"],
-        )  # fmt: skip
+            w,
+            np.array(g),
+            average,
+            rate=settings["lr"],
+            momentum=settings["momentum"],
+            decay=settings["weight_decay"],
+            nesterov=settings["nesterov"],
+        )
         np.testing.assert_allclose(w, after, rtol=1e-10, atol=1e-12)
 
 

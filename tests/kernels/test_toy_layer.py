@@ -133,9 +133,16 @@ def test_training_moves_the_scales(solver, dtype):
     before = [scales.copy() for scales in scales_of(network, params)]
     average = WeightAverage(len(params), params.dtype, 0.5)
     losses = train(
-        network, params, data, Regularization(0.001, max_grad_norm=5.0), solver=solver, rate=0.01,
-        batch_size=32, n_epochs=5, average=average,
-    )  # fmt: skip
+        network,
+        params,
+        data,
+        Regularization(0.001, max_grad_norm=5.0),
+        solver=solver,
+        rate=0.01,
+        batch_size=32,
+        n_epochs=5,
+        average=average,
+    )
     assert losses[-1] < losses[0]
     assert np.isfinite(params).all()
     moved = scales_of(network, params)
@@ -149,7 +156,7 @@ def test_training_moves_the_scales(solver, dtype):
 def test_predictions(name):
     """They are those of the formula, however X lies in memory, and with a plan that is kept."""
     network, X = make_network(name), make_data(300).X
-    params, backend, kept = start(network), backends.get_backend(), {}
+    params, backend, plans = start(network), backends.get_backend(), {}
 
     def layer_of(layer, views, values):
         if isinstance(layer, Dense):
@@ -167,7 +174,7 @@ def test_predictions(name):
         outputs = backend.forward(network, params, laid_out)
         np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
     for rows in (slice(0, 1), slice(7, 8), slice(0, 40)):
-        outputs = backend.forward(network, params, X[rows], kept=kept)
+        outputs = backend.forward(network, params, X[rows], plans=plans)
         np.testing.assert_allclose(outputs, expected[rows], rtol=1e-10, atol=1e-12)
 
 

@@ -44,13 +44,19 @@ def test_order_of_the_flat_vector():
     norms, slopes = n_weights + 11, n_weights + 11 + 2 * 9
     scale, shift, mean, variance = network.norms(vector)
     assert [scale[0][0], shift[0][0], scale[1][0], shift[1][0]] == [
-        norms, norms + 4, norms + 8, norms + 13,
-    ]  # fmt: skip
+        norms,
+        norms + 4,
+        norms + 8,
+        norms + 13,
+    ]
     assert [slope[0] for slope in network.slopes(vector)] == [slopes, slopes + 1]
     statistics = slopes + 2
     assert [mean[0][0], variance[0][0], mean[1][0], variance[1][0]] == [
-        statistics, statistics + 4, statistics + 8, statistics + 13,
-    ]  # fmt: skip
+        statistics,
+        statistics + 4,
+        statistics + 8,
+        statistics + 13,
+    ]
     counts = (network.n_weights, network.n_trained, network.n_params)
     assert counts == (n_weights, statistics, statistics + 18)
 
@@ -129,9 +135,12 @@ def test_trainers_leave_no_circles(batch_norm):
         params = network.initialize(np.random.RandomState(0), np.float64)
         optimizer = OptimizerState("muon", params.size, params.dtype, 0.1)
         trainer = backends.get_backend(n_jobs=1).trainer(
-            network, data, TrainingState(params, optimizer), regularization=regularization,
+            network,
+            data,
+            TrainingState(params, optimizer),
+            regularization=regularization,
             batch_size=10,
-        )  # fmt: skip
+        )
         trainer.train_epoch(np.arange(20))
 
     train()

@@ -39,8 +39,10 @@ def test_validation_loss_and_best_epoch(validated):
     loss = validated.validation_loss_curve_[best - 1]
     assert [list(xy) for xy in mark.get_data()] == [[best], [loss]]
     assert labels(display.ax_) == [
-        "net: training loss", "net: validation loss", f"net: best epoch ({best})",
-    ]  # fmt: skip
+        "net: training loss",
+        "net: validation loss",
+        f"net: best epoch ({best})",
+    ]
 
 
 def test_score_on_a_second_axis(validated):
@@ -53,8 +55,11 @@ def test_score_on_a_second_axis(validated):
     # One legend names all, on the axes that lie on top.
     assert display.ax_.get_legend() is None
     assert [label.split(" (")[0] for label in labels(display.score_ax_)] == [
-        "training loss", "validation loss", "best epoch", "validation accuracy",
-    ]  # fmt: skip
+        "training loss",
+        "validation loss",
+        "best epoch",
+        "validation accuracy",
+    ]
 
 
 def test_score_in_a_panel_of_its_own(validated):
@@ -66,9 +71,12 @@ def test_score_in_a_panel_of_its_own(validated):
 
 @pytest.mark.parametrize(
     "scoring, expected",
-    [(None, "R²"), ("neg_median_absolute_error", "neg median absolute error"),
-     ("loss", "score (negative loss)")],
-)  # fmt: skip
+    [
+        (None, "R²"),
+        ("neg_median_absolute_error", "neg median absolute error"),
+        ("loss", "score (negative loss)"),
+    ],
+)
 def test_name_of_the_score(scoring, expected):
     X, y = make_problem("regression")
     regr = MLPRegressor(hidden_layer_sizes=5, max_iter=6, early_stopping=True, scoring=scoring)
@@ -120,8 +128,13 @@ def test_several_estimators(validated):
     colors = [{d.line_.get_color(), d.score_line_.get_color()} for d in (a, b)]
     assert len(colors[0]) == len(colors[1]) == 1 and colors[0] != colors[1]
     assert labels(a.score_ax_) == [
-        "a", "b", "training loss", "validation loss", "validation accuracy", "best epoch",
-    ]  # fmt: skip
+        "a",
+        "b",
+        "training loss",
+        "validation loss",
+        "validation accuracy",
+        "best epoch",
+    ]
 
 
 def test_several_of_different_kinds(validated):

@@ -72,9 +72,13 @@ def test_estimators_by_name():
 
 @pytest.mark.parametrize(
     "before",
-    ["passthrough", FunctionTransformer(), FunctionTransformer(feature_names_out=lambda *_: ["a"]),
-     make_column_transformer(*2 * [("passthrough", [0, 1])], verbose_feature_names_out=False)],
-)  # fmt: skip
+    [
+        "passthrough",
+        FunctionTransformer(),
+        FunctionTransformer(feature_names_out=lambda *_: ["a"]),
+        make_column_transformer(*2 * [("passthrough", [0, 1])], verbose_feature_names_out=False),
+    ],
+)
 def test_transformers_that_know_no_names(before):
     X, y = make_problem("binary", n_features=4)
     pipeline = make_pipeline(before, MLPClassifier(3, max_iter=2)).fit(X, y)
@@ -83,9 +87,13 @@ def test_transformers_that_know_no_names(before):
 
 @pytest.mark.parametrize(
     "problem, expected",
-    [("binary", ["1"]), ("multiclass", ["0", "1", "2", "3"]), ("regression", ["y"]),
-     ("multioutput", ["y0", "y1", "y2"])],
-)  # fmt: skip
+    [
+        ("binary", ["1"]),
+        ("multiclass", ["0", "1", "2", "3"]),
+        ("regression", ["y"]),
+        ("multioutput", ["y0", "y1", "y2"]),
+    ],
+)
 def test_names_of_outputs(problem, expected):
     estimator = estimator_for(problem, hidden_layer_sizes=3, max_iter=2)
     display = NetworkDisplay.from_estimator(estimator.fit(*make_problem(problem)))

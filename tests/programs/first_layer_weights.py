@@ -10,9 +10,14 @@ from sklearn.neural_network import MLPClassifier
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, test_size=0.7, random_state=0)
 network = MLPClassifier(
-    hidden_layer_sizes=(40,), max_iter=8, alpha=1e-4, solver="sgd", verbose=10, random_state=1,
+    hidden_layer_sizes=(40,),
+    max_iter=8,
+    alpha=1e-4,
+    solver="sgd",
+    verbose=10,
+    random_state=1,
     learning_rate_init=0.2,
-)  # fmt: skip
+)
 with warnings.catch_warnings():
     # Too few epochs, which is enough for a picture.
     warnings.filterwarnings("ignore", category=ConvergenceWarning, module="sklearn")

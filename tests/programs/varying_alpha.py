@@ -32,9 +32,13 @@ for name, (X, y) in DATA.items():
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.4, random_state=42)
     for alpha in np.logspace(-1, 1, 5):
         network = MLPClassifier(
-            solver="lbfgs", alpha=alpha, random_state=1, max_iter=2000, early_stopping=True,
+            solver="lbfgs",
+            alpha=alpha,
+            random_state=1,
+            max_iter=2000,
+            early_stopping=True,
             hidden_layer_sizes=[10, 10],
-        )  # fmt: skip
+        )
         model = make_pipeline(StandardScaler(), network).fit(X_train, y_train)
         probability = model.predict_proba(X_test)[:, 1]
         print(

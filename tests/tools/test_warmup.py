@@ -123,8 +123,11 @@ def test_warmup_announces_the_first_compilation(tmp_path):
 
 @pytest.mark.slow
 def test_warmup_leaves_nothing_to_compile(tmp_path):
-    code = FIT.replace("X, y =", "seconds = fastnn.warmup(verbose=False)\n"
-                       "assert seconds > 0\ncache.STATS['misses'] = 0\nX, y =")  # fmt: skip
+    code = FIT.replace(
+        "X, y =",
+        "seconds = fastnn.warmup(verbose=False)\n"
+        "assert seconds > 0\ncache.STATS['misses'] = 0\nX, y =",
+    )
     assert run_python(code, FASTNN_CACHE=str(tmp_path))["stats"]["misses"] == 0
 
 

@@ -88,9 +88,16 @@ def test_time_left_is_that_of_the_nearer_limit(capsys, clock, max_time, left):
 
 @pytest.mark.parametrize(
     "seconds, text",
-    [(0.04, "0.0 s"), (9.9, "9.9 s"), (9.96, "10 s"), (59.6, "1 min 00 s"), (3599.7, "1 h 00 min"),
-     (7385, "2 h 03 min"), (400_000, "111 h 06 min")],
-)  # fmt: skip
+    [
+        (0.04, "0.0 s"),
+        (9.9, "9.9 s"),
+        (9.96, "10 s"),
+        (59.6, "1 min 00 s"),
+        (3599.7, "1 h 00 min"),
+        (7385, "2 h 03 min"),
+        (400_000, "111 h 06 min"),
+    ],
+)
 def test_durations(seconds, text):
     assert progress._duration(seconds) == text
 
@@ -330,8 +337,11 @@ cross_val_score(MLPClassifier(max_iter=1, verbose="progress"), X, y, cv=4, n_job
 def test_workers_name_their_fits():
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WORKERS],
-        env=child_environment(PYTHONWARNINGS="ignore"), capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        env=child_environment(PYTHONWARNINGS="ignore"),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     lines = process.stdout.splitlines()
     name = r"\w+-\d fit \d, MLPClassifier\(\): Iteration 1/1, "
     assert len(lines) == len(set(lines)) == 4, process.stderr

@@ -13,8 +13,9 @@ def test_terminal_shows_one_line_with_a_bar():
     assert message == "Stopping [red]now[/red]."
     assert re.fullmatch(
         r"Iteration 4/8 [━╸╺ ]{5,30} loss = 0\.25000, score = 0\.5000, took \d\.\d s, "
-        r"[\d,]+ samples/s", line
-    ), line  # fmt: skip
+        r"[\d,]+ samples/s",
+        line,
+    ), line
     assert re.search(r"Iteration 3/8 .* loss = 0\.33333, score = 0\.5000, \d\.\d s left, ", shown)
     assert shown.count(CURSOR_HIDDEN) == 1 and shown.rindex(CURSOR_SHOWN) > shown.rindex("took")
     assert stderr == ""
@@ -69,11 +70,14 @@ def test_terminal_without_an_epoch_stays_empty():
     [
         ("sys.modules['rich'] = None\nrun()", {}),
         ("run()", {"TERM": "dumb"}),
-        ("import os; sys.stdout = open(os.devnull, 'w')\nrun(); sys.stdout = sys.__stdout__\n"
-         "sys.modules['rich'] = None; run()", {}),
+        (
+            "import os; sys.stdout = open(os.devnull, 'w')\nrun(); sys.stdout = sys.__stdout__\n"
+            "sys.modules['rich'] = None; run()",
+            {},
+        ),
     ],
     ids=["no-rich", "dumb", "not-stdout"],
-)  # fmt: skip
+)
 def test_plain_lines_where_rich_cannot_draw(code, variables):
     shown, stderr = on_terminal(code, **variables)
     first, message, last = shown.splitlines()

@@ -100,10 +100,18 @@ def fitted(row, dtype="float64", n_jobs=2, max_iter=30):
     settings |= FEATURES[settings.pop("feature")]
     cls = MLPRegressor if kind == "regressor" else MLPClassifier
     model = cls(
-        hidden_layer_sizes=(20, 8), loss=loss, dtype=dtype, n_jobs=n_jobs, max_iter=max_iter,
-        learning_rate_init=RATES.get(settings["solver"], 0.005), batch_size=40, tol=0,
-        n_iter_no_change=max_iter, random_state=0, **settings,
-    )  # fmt: skip
+        hidden_layer_sizes=(20, 8),
+        loss=loss,
+        dtype=dtype,
+        n_jobs=n_jobs,
+        max_iter=max_iter,
+        learning_rate_init=RATES.get(settings["solver"], 0.005),
+        batch_size=40,
+        tol=0,
+        n_iter_no_change=max_iter,
+        random_state=0,
+        **settings,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return model.fit(X, y), X

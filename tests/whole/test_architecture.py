@@ -157,19 +157,22 @@ def test_a_device_is_imported_when_it_is_asked_for():
 def test_only_backends_asks_for_the_device():
     for path in PACKAGE.rglob("*.py"):
         compared = [
-            node for node in ast.walk(ast.parse(path.read_text()))
+            node
+            for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.Compare) and "device" in ast.dump(node)
-        ]  # fmt: skip
+        ]
         assert not compared or path.name == "backends.py"
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
 def test_only_notices_warns(path):
     calls = [
-        node for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute) and node.attr in ("warn", "warn_explicit")
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("warn", "warn_explicit")
         and ast.unparse(node.value) == "warnings"
-    ]  # fmt: skip
+    ]
     assert not calls or path.name == "notices.py"
 
 

@@ -96,12 +96,15 @@ def calls_with_early_stopping(problem, n_calls, **params):
         dict(solver="sgd", learning_rate_init=0.05),
         dict(solver="sgd", learning_rate_init=0.1, learning_rate="invscaling"),
         dict(
-            solver="sgd", learning_rate_init=0.1, learning_rate="adaptive", n_iter_no_change=1,
+            solver="sgd",
+            learning_rate_init=0.1,
+            learning_rate="adaptive",
+            n_iter_no_change=1,
             tol=0.1,
         ),
     ],
     ids=str,
-)  # fmt: skip
+)
 @pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
 def test_warm_start_with_early_stopping(problem, params, max_iter):
     """A call that finds nothing better ends with its last weights, the next goes on from these."""

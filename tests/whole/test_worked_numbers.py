@@ -40,9 +40,15 @@ def test_one_step_of_backpropagation():
     intercepts = [[0.2, -0.3], [0.4]]
     X, y = [[1.0, 1.0]], [0]
     model = MLPClassifier(
-        2, "logistic", loss="squared_error", solver="sgd", momentum=0, nesterovs_momentum=False,
-        learning_rate_init=1.0, alpha=0,
-    )  # fmt: skip
+        2,
+        "logistic",
+        loss="squared_error",
+        solver="sgd",
+        momentum=0,
+        nesterovs_momentum=False,
+        learning_rate_init=1.0,
+        alpha=0,
+    )
     model = with_weights(model, X, y, coefs, intercepts, classes=[0, 1])
     assert model.predict_proba(X)[0, 1] == pytest.approx(0.6301406, abs=5e-8)
     model.partial_fit(X, y)

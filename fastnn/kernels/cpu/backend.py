@@ -25,25 +25,27 @@ class Objective:
         weights = self._weigh(data.sample_weight)
         self.rows = min(self.n_rows, chunk_rows(network))
         source = read(network, data.X, self.rows, self.params.dtype, ordered=order is not None)
-        shared = Pass(network, self.params, source, n_threads=n_threads, backward=True)
+        pass_ = Pass(network, self.params, source, n_threads=n_threads, backward=True)
         self.scalars = np.zeros(units.N_SCALARS)  # (5,)
-        self.plan = shared.plan
+        self.plan = pass_.plan
         self.plan.group()
         self.plan.chain(tasks=1)
-        shared.add_begin()
-        shared.add_rows_group(data.y, weights, self.gradient)
+        pass_.add_begin()
+        pass_.add_rows_group(data.y, weights, self.gradient)
         self.plan.group()
-        for parameters in shared.parameters():
+        for parameters in pass_.parameters():
             self.plan.chain(tasks=parameters.tasks)
             parameters.add_gradient(self.gradient, units.ADD)
         self.plan.chain(tasks=1)
         self.plan.add(
-            catalog.add_loss_unit(), row_loss_at=shared.row_loss, scalars_at=self.scalars,
-            outputs=shared.outputs_of_mean,
-        )  # fmt: skip
+            catalog.add_loss_unit(),
+            row_loss_at=pass_.row_loss,
+            scalars_at=self.scalars,
+            outputs=pass_.outputs_of_mean,
+        )
         self.plan.compile()
-        self.preparation = shared.preparation()
-        self.pace = shared.pace()
+        self.preparation = pass_.preparation()
+        self.pace = pass_.pace()
 
     def _weigh(self, sample_weight):
         """Set the weight of all rows, and the penalty's strength beside it.
@@ -111,9 +113,13 @@ class CpuBackend:
 
     def trainer(self, network, data, state, *, regularization, batch_size):
         return Trainer(
-            network, data, state, regularization=regularization,
-            batch_size=batch_size, n_threads=self.n_threads,
-        )  # fmt: skip
+            network,
+            data,
+            state,
+            regularization=regularization,
+            batch_size=batch_size,
+            n_threads=self.n_threads,
+        )
 
     def objective(self, network, data, *, alpha, dtype, rows=None):
         return Objective(
@@ -124,11 +130,11 @@ class CpuBackend:
         order = order_of(rows)
         return Evaluation(network, data, dtype, order=order, n_threads=self.n_threads)
 
-    def forward(self, network, params, X, *, link=True, kept=None):
-        if kept is not None and prediction.is_small(network, X):
+    def forward(self, network, params, X, *, link=True, plans=None):
+        if plans is not None and prediction.is_small(network, X):
             work = flops(network, len(X), backward=False)
             n_threads = self.n_threads if pace.may_be_shared(work) else 1
-            return prediction.predict_small(network, params, X, link, n_threads, kept)
+            return prediction.predict_small(network, params, X, link, n_threads, plans)
         return prediction.predict(network, params, X, link, self.n_threads)
 
     def hidden(self, network, params, X, layer):

@@ -182,9 +182,10 @@ def atomic_names():
 def serve_at():
     """The address of `serve`."""
     return jit.unit(
-        serve, "serve",
+        serve,
+        "serve",
         lambda: jit.bindings(call_run_task, wait, take_tasks, follow, join, **atomic_names()),
-    )  # fmt: skip
+    )
 
 
 class Pool:

@@ -120,6 +120,11 @@ class Pace:
                 break
             for first in range(0, n_tasks, at_once):
                 plan.run(
-                    n_rows, batch_size, (batch, batch + 1), team, order=order,
-                    groups=(group, group + 1), tasks=(first, first + at_once),
-                )  # fmt: skip
+                    n_rows,
+                    batch_size,
+                    (batch, batch + 1),
+                    team,
+                    order=order,
+                    groups=(group, group + 1),
+                    tasks=(first, first + at_once),
+                )

@@ -39,14 +39,26 @@ class PackedWeights:
 
     def add(self, plan, block):
         """In a chain over ``block`` rows of the matrix: pack them for the passes to come."""
-        shared = {"source_at": self.weights, "block": block}
+        common = {"source_at": self.weights, "block": block}
         if self.forward is not None:
             plan.add(
-                catalog.pack_unit(self.precision), **shared, k_stride=self.n_out, column_stride=1,
-                packed_at=self.forward, k=self.n_in, n=self.n_out, along_k=True,
-            )  # fmt: skip
+                catalog.pack_unit(self.precision),
+                **common,
+                k_stride=self.n_out,
+                column_stride=1,
+                packed_at=self.forward,
+                k=self.n_in,
+                n=self.n_out,
+                along_k=True,
+            )
         if self.transposed is not None:
             plan.add(
-                catalog.pack_unit(self.precision), **shared, k_stride=1, column_stride=self.n_out,
-                packed_at=self.transposed, k=self.n_out, n=self.n_in, along_k=False,
-            )  # fmt: skip
+                catalog.pack_unit(self.precision),
+                **common,
+                k_stride=1,
+                column_stride=self.n_out,
+                packed_at=self.transposed,
+                k=self.n_out,
+                n=self.n_in,
+                along_k=False,
+            )

@@ -29,9 +29,25 @@ def multiply(
 
 
 def multiply_rows(
-    step, task, multiply_at, itemsize, a_at, a_stride, a_moves, b_at, b_stride, packed,
-    c_at, c_stride, c_moves, bias_at, init, n, k, block
-):  # fmt: skip
+    step,
+    task,
+    multiply_at,
+    itemsize,
+    a_at,
+    a_stride,
+    a_moves,
+    b_at,
+    b_stride,
+    packed,
+    c_at,
+    c_stride,
+    c_moves,
+    bias_at,
+    init,
+    n,
+    k,
+    block,
+):
     # C (rows, n) = init + A (rows, k) B (k, n), for the task's rows of the mini-batch. What moves,
     # A or C, has all the data's rows, and the mini-batch's begin at the step's first row.
     state = view(step, N_STEP, np.int64)  # (8,)
@@ -44,9 +60,21 @@ def multiply_rows(
 
 
 def weight_gradient(
-    step, task, multiply_at, itemsize, a_at, a_stride, a_moves, delta_at, delta_stride,
-    gradient_at, init, m, n, block
-):  # fmt: skip
+    step,
+    task,
+    multiply_at,
+    itemsize,
+    a_at,
+    a_stride,
+    a_moves,
+    delta_at,
+    delta_stride,
+    gradient_at,
+    init,
+    m,
+    n,
+    block,
+):
     # gradient (m, n) = or += A^T delta, for the task's rows of it, summed over all rows of the
     # mini-batch, of A (rows, m) and delta (rows, n). A may move as above.
     state = view(step, N_STEP, np.int64)  # (8,)
@@ -58,9 +86,20 @@ def weight_gradient(
 
 
 def part_gradient(
-    step, task, multiply_at, itemsize, a_at, a_stride, delta_at, delta_stride, parts_at,
-    n_params, m, n, block
-):  # fmt: skip
+    step,
+    task,
+    multiply_at,
+    itemsize,
+    a_at,
+    a_stride,
+    delta_at,
+    delta_stride,
+    parts_at,
+    n_params,
+    m,
+    n,
+    block,
+):
     # The task's part (m, n) = A^T delta, summed over the task's rows of the mini-batch, of A
     # (rows, m) and delta (rows, n). Parts lie n_params apart.
     first = task * block
@@ -72,9 +111,22 @@ def part_gradient(
 
 
 def multiply_matrices(
-    step, task, multiply_at, itemsize, a_at, row_stride, k_stride, b_at, b_stride, packed,
-    c_at, m, n, k, block
-):  # fmt: skip
+    step,
+    task,
+    multiply_at,
+    itemsize,
+    a_at,
+    row_stride,
+    k_stride,
+    b_at,
+    b_stride,
+    packed,
+    c_at,
+    m,
+    n,
+    k,
+    block,
+):
     # C (m, n) = A (m, k) B (k, n), for the task's rows of C; the mini-batch has no part in it.
     first = task * block
     a = (a_at + first * row_stride * itemsize, row_stride, k_stride)
@@ -85,7 +137,7 @@ def multiply_matrices(
 
 def csr_matmul(
     step, task, start_at, indices_at, values_at, weights_at, c_at, c_moving, ld, bias_at, n, block
-):  # fmt: skip
+):
     # c (rows, ld) = bias + X W, one multiply-add of a row of W for each non-zero, in order.
     first, last = rows_of_task(step, task, block)
     shift = c_moving * view(step, N_STEP, np.int64)[ROW]
@@ -102,9 +154,19 @@ def csr_matmul(
 
 
 def csr_gradient(
-    step, task, start_at, indices_at, values_at, delta_at, ld, gradient_at, n, n_features, init,
-    block
-):  # fmt: skip
+    step,
+    task,
+    start_at,
+    indices_at,
+    values_at,
+    delta_at,
+    ld,
+    gradient_at,
+    n,
+    n_features,
+    init,
+    block,
+):
     # gradient (n_features, n) = or += X^T delta, for the task's features. It takes the rows in
     # order, so each sum is the dense one without its zeros.
     rows = view(step, N_STEP, np.int64)[ROWS]

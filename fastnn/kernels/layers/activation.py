@@ -33,32 +33,30 @@ def activate_learned(step, task, z_at, a_at, slope_at, ld, block):
         a[i] = forward(a[i], slope)
 
 
-def backward(step, task, kept_at, delta_at, ld, block):
-    # delta (rows, ld) *= derivative of the activation, a function of what was kept, its input or
+def backward(step, task, saved_at, delta_at, ld, block):
+    # delta (rows, ld) *= derivative of the activation, a function of what was saved, its input or
     # its output; padding included.
     first, last = rows_of_task(step, task, block)
-    kept = span(kept_at, first * ld, last * ld, real)  # (task's rows, ld)
+    saved = span(saved_at, first * ld, last * ld, real)  # (task's rows, ld)
     delta = span(delta_at, first * ld, last * ld, real)  # (task's rows, ld)
     for i in range(delta.shape[0]):
-        delta[i] = delta[i] * gradient(kept[i])
+        delta[i] = delta[i] * gradient(saved[i])
 
 
-def backward_learned(
-    step, task, kept_at, delta_at, ld, slope_at, terms_at, row_sums_at, block
-):  # fmt: skip
+def backward_learned(step, task, saved_at, delta_at, ld, slope_at, terms_at, row_sums_at, block):
     # The same with a parameter of its own; row_sums (rows,) = each row's part of its gradient.
     first, last = rows_of_task(step, task, block)
     slope = view(slope_at, 1, real)[0]
     row_sums = view(row_sums_at, last, np.float64)  # (rows,)
-    kept = span(kept_at, first * ld, last * ld, real)  # (task's rows, ld)
+    saved = span(saved_at, first * ld, last * ld, real)  # (task's rows, ld)
     delta = span(delta_at, first * ld, last * ld, real)  # (task's rows, ld)
     terms = span(terms_at, first * ld, last * ld, real)  # (task's rows, ld)
     for i in range(delta.shape[0]):
-        terms[i] = delta[i] * learned_gradient(kept[i])
+        terms[i] = delta[i] * learned_gradient(saved[i])
     for r in range(first, last):
         row_sums[r] = np.float64(lane_sum(terms, (r - first) * ld, ld))
     for i in range(delta.shape[0]):
-        delta[i] = delta[i] * gradient(kept[i], slope)
+        delta[i] = delta[i] * gradient(saved[i], slope)
 
 
 def sum_rows(step, task, row_sums_at, target_at, init):
@@ -83,9 +81,13 @@ def backward_unit(precision, activation):
         label = catalog.label_of(activation, entry, entry.gradient)
         return catalog.compile_unit(backward, precision, label, gradient=gradient)
     return catalog.compile_unit(
-        backward_learned, precision, activation, gradient=gradient,
-        learned_gradient=catalog.bound(entry.learned_gradient), lane_sum=catalog.lane_sum("values"),
-    )  # fmt: skip
+        backward_learned,
+        precision,
+        activation,
+        gradient=gradient,
+        learned_gradient=catalog.bound(entry.learned_gradient),
+        lane_sum=catalog.lane_sum("values"),
+    )
 
 
 def sum_rows_unit(precision):
@@ -99,9 +101,13 @@ def add_activation(plan, unit, source, target, slope, block):
     """
     learned = {} if slope is None else {"slope_at": slope}
     plan.add(
-        unit, z_at=source, a_at=target, ld=target.shape[1],
-        block=block, **learned,
-    )  # fmt: skip
+        unit,
+        z_at=source,
+        a_at=target,
+        ld=target.shape[1],
+        block=block,
+        **learned,
+    )
 
 
 class ActivationOperations(Operations):
@@ -138,14 +144,20 @@ class ActivationOperations(Operations):
                 "slope_at": self.slope, "terms_at": np.zeros_like(delta.matrix),
                 "row_sums_at": self.row_sums,
             }  # fmt: skip
-        kept = self.room.input if self.entry.gradient_of == "input" else self.room.output
+        saved = self.room.input if self.entry.gradient_of == "input" else self.room.output
         self.common.plan.add(
-            backward_unit(self.common.precision, self.layer.name), kept_at=kept.matrix,
-            delta_at=delta.matrix, ld=delta.stride, block=self.common.row_block, **learned,
-        )  # fmt: skip
+            backward_unit(self.common.precision, self.layer.name),
+            saved_at=saved.matrix,
+            delta_at=delta.matrix,
+            ld=delta.stride,
+            block=self.common.row_block,
+            **learned,
+        )
 
     def add_gradient(self, gradient, init):
         self.common.plan.add(
-            sum_rows_unit(self.common.precision), row_sums_at=self.row_sums,
-            target_at=self.part(gradient, "slope"), init=init,
-        )  # fmt: skip
+            sum_rows_unit(self.common.precision),
+            row_sums_at=self.row_sums,
+            target_at=self.part(gradient, "slope"),
+            init=init,
+        )

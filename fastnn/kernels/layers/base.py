@@ -85,9 +85,14 @@ class Common:
         """In a chain over some parameters: their gradient (n_params,), from its parts."""
         self.plan.add(
             catalog.sum_parts_unit(self.precision),
-            parts_at=self.parts, n_params=len(self.params), rows_block=self.row_block,
-            gradient_at=gradient, offset=offset, size=size, block=block,
-        )  # fmt: skip
+            parts_at=self.parts,
+            n_params=len(self.params),
+            rows_block=self.row_block,
+            gradient_at=gradient,
+            offset=offset,
+            size=size,
+            block=block,
+        )
 
 
 class Operations:

@@ -18,9 +18,19 @@ COLUMNS = 64
 
 
 def norm_statistics(
-    step, task, z_at, ld, n, mean_at, factor_at, running_mean_at, running_variance_at,
-    momentum_at, epsilon_at, block
-):  # fmt: skip
+    step,
+    task,
+    z_at,
+    ld,
+    n,
+    mean_at,
+    factor_at,
+    running_mean_at,
+    running_variance_at,
+    momentum_at,
+    epsilon_at,
+    block,
+):
     # For the task's columns of z (rows, ld): mean, factor = 1 / sqrt(variance + epsilon), and the
     # running mean and variance; the latter are estimates for all data.
     rows = view(step, N_STEP, np.int64)[ROWS]
@@ -52,9 +62,7 @@ def norm_statistics(
         factor[j] = real(1) / sqrt(factor[j] / count + epsilon)
 
 
-def normalize(
-    step, task, z_at, ld, n, mean_at, factor_at, scale_at, shift_at, y_at, block
-):  # fmt: skip
+def normalize(step, task, z_at, ld, n, mean_at, factor_at, scale_at, shift_at, y_at, block):
     # z (rows, ld) = (z - mean) * factor; y (rows, ld) = scale * z + shift. Padding stays.
     first, last = rows_of_task(step, task, block)
     mean, factor = view(mean_at, n, real), view(factor_at, n, real)  # (n,)
@@ -68,9 +76,7 @@ def normalize(
             y[j] = scale[j] * z[j] + shift[j]
 
 
-def norm_sums(
-    step, task, delta_at, z_at, ld, n, scale_gradient_at, shift_gradient_at, block
-):  # fmt: skip
+def norm_sums(step, task, delta_at, z_at, ld, n, scale_gradient_at, shift_gradient_at, block):
     # The gradients of scale and shift (n,), for the task's columns, summed over the rows, with
     # delta (rows, ld) that of scale * z + shift.
     rows = view(step, N_STEP, np.int64)[ROWS]
@@ -89,9 +95,18 @@ def norm_sums(
 
 
 def norm_backward(
-    step, task, delta_at, z_at, ld, n, scale_at, factor_at, scale_gradient_at,
-    shift_gradient_at, block
-):  # fmt: skip
+    step,
+    task,
+    delta_at,
+    z_at,
+    ld,
+    n,
+    scale_at,
+    factor_at,
+    scale_gradient_at,
+    shift_gradient_at,
+    block,
+):
     # delta (rows, ld), the gradient of the normalised, becomes that of what is normalised.
     rows = view(step, N_STEP, np.int64)[ROWS]
     first, last = rows_of_task(step, task, block)
@@ -134,20 +149,27 @@ class BatchNormOperations(Operations):
         momentum = float(common.regularization.norm_momentum)
         block = self._begin_columns_group()
         common.plan.add(
-            catalog.compile_unit(norm_statistics, common.precision), **self.matrix,
-            mean_at=self.mean, factor_at=self.factor,
+            catalog.compile_unit(norm_statistics, common.precision),
+            **self.matrix,
+            mean_at=self.mean,
+            factor_at=self.factor,
             running_mean_at=self.part(params, "running_mean"),
             running_variance_at=self.part(params, "running_variance"),
-            momentum_at=np.array([momentum]), epsilon_at=np.array([self.layer.epsilon]),
+            momentum_at=np.array([momentum]),
+            epsilon_at=np.array([self.layer.epsilon]),
             block=block,
-        )  # fmt: skip
+        )
         common.begin_rows_group()
         common.plan.add(
-            catalog.compile_unit(normalize, common.precision), **self.matrix, mean_at=self.mean,
-            factor_at=self.factor, scale_at=self.part(params, "scale"),
-            shift_at=self.part(params, "shift"), y_at=self.room.output.matrix,
+            catalog.compile_unit(normalize, common.precision),
+            **self.matrix,
+            mean_at=self.mean,
+            factor_at=self.factor,
+            scale_at=self.part(params, "scale"),
+            shift_at=self.part(params, "shift"),
+            y_at=self.room.output.matrix,
             block=common.row_block,
-        )  # fmt: skip
+        )
 
     def add_backward(self, gradient):
         """The gradient of what is scaled and shifted becomes that of what is normalised."""
@@ -158,12 +180,19 @@ class BatchNormOperations(Operations):
         }
         block = self._begin_columns_group()
         common.plan.add(
-            catalog.compile_unit(norm_sums, common.precision), delta_at=delta.matrix, **self.matrix,
-            **gradients, block=block,
-        )  # fmt: skip
+            catalog.compile_unit(norm_sums, common.precision),
+            delta_at=delta.matrix,
+            **self.matrix,
+            **gradients,
+            block=block,
+        )
         common.begin_rows_group()
         common.plan.add(
-            catalog.compile_unit(norm_backward, common.precision), delta_at=delta.matrix,
-            **self.matrix, scale_at=self.part(common.params, "scale"), factor_at=self.factor,
-            **gradients, block=common.row_block,
-        )  # fmt: skip
+            catalog.compile_unit(norm_backward, common.precision),
+            delta_at=delta.matrix,
+            **self.matrix,
+            scale_at=self.part(common.params, "scale"),
+            factor_at=self.factor,
+            **gradients,
+            block=common.row_block,
+        )

@@ -20,12 +20,15 @@ class DenseOperations(Operations):
     def __init__(self, layer, places, room, common):
         super().__init__(layer, places, room, common)
         self.packed = PackedWeights(
-            self.part(common.params, "weights"), layer.n_in, layer.n_out, common.precision,
+            self.part(common.params, "weights"),
+            layer.n_in,
+            layer.n_out,
+            common.precision,
             # A plan that reads one X after another is for few rows, and a sparse X is multiplied
             # by the weights where they are.
             forward=not (common.source.is_late or room.input is None),
             transposed=room.input_delta is not None,
-        )  # fmt: skip
+        )
         self.is_packed = self.packed.forward is not None or self.packed.transposed is not None
         self.weight_block = self._rows_of_task()
         self.weight_tasks = -(-layer.n_in // self.weight_block)
@@ -51,20 +54,35 @@ class DenseOperations(Operations):
         weights, biases = (self.part(common.params, name) for name in ("weights", "biases"))
         if source is None:
             common.plan.add(
-                catalog.csr_matmul_unit(common.precision), **common.source.csr, weights_at=weights,
-                c_at=target.matrix, c_moving=target.moves, ld=target.stride, bias_at=biases,
-                n=layer.n_out, block=common.row_block,
-            )  # fmt: skip
+                catalog.csr_matmul_unit(common.precision),
+                **common.source.csr,
+                weights_at=weights,
+                c_at=target.matrix,
+                c_moving=target.moves,
+                ld=target.stride,
+                bias_at=biases,
+                n=layer.n_out,
+                block=common.row_block,
+            )
             return
         packed = self.packed.forward
         common.plan.add(
-            catalog.multiply_rows_unit(), **catalog.factors(common.precision),
-            **self._left_factor(), a_moves=source.moves,
-            b_at=weights if packed is None else packed, b_stride=layer.n_out,
-            packed=packed is not None, c_at=target.matrix, c_stride=target.stride,
-            c_moves=target.moves, bias_at=biases, init=units.BIAS, n=layer.n_out, k=layer.n_in,
+            catalog.multiply_rows_unit(),
+            **catalog.factors(common.precision),
+            **self._left_factor(),
+            a_moves=source.moves,
+            b_at=weights if packed is None else packed,
+            b_stride=layer.n_out,
+            packed=packed is not None,
+            c_at=target.matrix,
+            c_stride=target.stride,
+            c_moves=target.moves,
+            bias_at=biases,
+            init=units.BIAS,
+            n=layer.n_out,
+            k=layer.n_in,
             block=common.row_block,
-        )  # fmt: skip
+        )
 
     def add_backward(self, gradient):
         layer, common, target = self.layer, self.common, self.room.input_delta
@@ -72,12 +90,23 @@ class DenseOperations(Operations):
             return
         delta = self.room.delta
         common.plan.add(
-            catalog.multiply_rows_unit(), **catalog.factors(common.precision),
-            a_at=delta.matrix, a_stride=delta.stride, a_moves=delta.moves,
-            b_at=self.packed.transposed, b_stride=layer.n_in, packed=True, c_at=target.matrix,
-            c_stride=target.stride, c_moves=target.moves, bias_at=None, init=units.ZERO,
-            n=layer.n_in, k=layer.n_out, block=common.row_block,
-        )  # fmt: skip
+            catalog.multiply_rows_unit(),
+            **catalog.factors(common.precision),
+            a_at=delta.matrix,
+            a_stride=delta.stride,
+            a_moves=delta.moves,
+            b_at=self.packed.transposed,
+            b_stride=layer.n_in,
+            packed=True,
+            c_at=target.matrix,
+            c_stride=target.stride,
+            c_moves=target.moves,
+            bias_at=None,
+            init=units.ZERO,
+            n=layer.n_in,
+            k=layer.n_out,
+            block=common.row_block,
+        )
 
     def _left_factor(self):
         """The input as the left factor of a product."""
@@ -99,11 +128,15 @@ class DenseOperations(Operations):
         )
         for left_factor, m, name in weights_and_biases:
             self.common.plan.add(
-                catalog.part_gradient_unit(), **catalog.factors(self.common.precision),
-                **left_factor, **self._right_factor(),
-                parts_at=self.part(self.common.parts, name), n_params=len(self.common.params), m=m,
+                catalog.part_gradient_unit(),
+                **catalog.factors(self.common.precision),
+                **left_factor,
+                **self._right_factor(),
+                parts_at=self.part(self.common.parts, name),
+                n_params=len(self.common.params),
+                m=m,
                 block=self.common.row_block,
-            )  # fmt: skip
+            )
 
     # ---- the parameters ------------------------------------------------------------
 
@@ -117,24 +150,42 @@ class DenseOperations(Operations):
         if source is None:
             delta = self.room.delta
             common.plan.add(
-                catalog.csr_gradient_unit(common.precision), **common.source.csr,
-                delta_at=delta.matrix, ld=delta.stride, gradient_at=target, n=layer.n_out,
-                n_features=layer.n_in, init=init, block=self.weight_block,
-            )  # fmt: skip
+                catalog.csr_gradient_unit(common.precision),
+                **common.source.csr,
+                delta_at=delta.matrix,
+                ld=delta.stride,
+                gradient_at=target,
+                n=layer.n_out,
+                n_features=layer.n_in,
+                init=init,
+                block=self.weight_block,
+            )
             return
         common.plan.add(
-            catalog.weight_gradient_unit(), **catalog.factors(common.precision),
-            **self._left_factor(), a_moves=source.moves, **self._right_factor(),
-            gradient_at=target, init=init, m=layer.n_in, block=self.weight_block,
-        )  # fmt: skip
+            catalog.weight_gradient_unit(),
+            **catalog.factors(common.precision),
+            **self._left_factor(),
+            a_moves=source.moves,
+            **self._right_factor(),
+            gradient_at=target,
+            init=init,
+            m=layer.n_in,
+            block=self.weight_block,
+        )
 
     def add_bias_gradient(self, gradient, init):
         """In a chain of one task: the gradient of the biases."""
         self.common.plan.add(
-            catalog.weight_gradient_unit(), **catalog.factors(self.common.precision),
-            **self._ones(), a_moves=False, **self._right_factor(),
-            gradient_at=self.part(gradient, "biases"), init=init, m=1, block=1,
-        )  # fmt: skip
+            catalog.weight_gradient_unit(),
+            **catalog.factors(self.common.precision),
+            **self._ones(),
+            a_moves=False,
+            **self._right_factor(),
+            gradient_at=self.part(gradient, "biases"),
+            init=init,
+            m=1,
+            block=1,
+        )
 
     def add_preparation(self, plan):
         plan.chain(tasks=self.weight_tasks)

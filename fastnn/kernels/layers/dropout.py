@@ -10,9 +10,13 @@ class DropoutOperations(Operations):
 
     def _add(self, source, target):
         self.common.masks.add(
-            self.common.plan, self.layer.number, source, target, self.layer.n,
+            self.common.plan,
+            self.layer.number,
+            source,
+            target,
+            self.layer.n,
             self.common.row_block,
-        )  # fmt: skip
+        )
 
     def add_forward(self):
         self._add(self.room.input.matrix, self.room.output.matrix)

@@ -204,7 +204,7 @@ def test_cold_processes_side_by_side(tmp_path):
             env=child_environment(FASTNN_CACHE=str(tmp_path)),
             stdout=subprocess.PIPE,
             text=True,
-        )  # fmt: skip
+        )
         for _ in range(3)
     ]
     for process in processes:

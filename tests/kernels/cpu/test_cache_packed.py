@@ -63,9 +63,13 @@ def zip_of_bytecode(directory, package):
 def run(code, path, cached):
     """Run code with the package that is at a path; return what it prints."""
     process = subprocess.run(
-        [sys.executable, "-c", code], cwd="/", capture_output=True, text=True, timeout=300,
+        [sys.executable, "-c", code],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": str(path), "FASTNN_CACHE": str(cached)},
-    )  # fmt: skip
+    )
     assert process.returncode == 0, process.stderr
     return process.stdout
 

@@ -77,9 +77,12 @@ def n_compiled(said):
 @pytest.mark.slow
 def test_default_directory(tmp_path):
     found = run_python(
-        WHERE, FASTNN_CACHE="", XDG_CACHE_HOME=str(tmp_path / "cache"),
-        HOME=str(tmp_path), LOCALAPPDATA=str(tmp_path),
-    )  # fmt: skip
+        WHERE,
+        FASTNN_CACHE="",
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+        HOME=str(tmp_path),
+        LOCALAPPDATA=str(tmp_path),
+    )
     assert found.startswith(str(tmp_path))
 
 

@@ -101,9 +101,20 @@ def test_nothing_beyond_the_edge_is_touched(precision):
     target = frame.ravel()
     nan = np.array(np.nan, precision)
     kernels["matmul"](
-        np.append(a.ravel(), nan), 7, 1, np.append(b.ravel(), nan), 21, False, 7,
-        target, 40, np.zeros(21, precision), ZERO, 13, 21,
-    )  # fmt: skip
+        np.append(a.ravel(), nan),
+        7,
+        1,
+        np.append(b.ravel(), nan),
+        21,
+        False,
+        7,
+        target,
+        40,
+        np.zeros(21, precision),
+        ZERO,
+        13,
+        21,
+    )
     np.testing.assert_allclose(frame[:13, :21], a @ b, rtol=1e-4, atol=1e-4)
     assert np.isnan(frame[13:]).all() and np.isnan(frame[:, 21:]).all()
 
