@@ -6,6 +6,8 @@ compiles nothing; kernels are compiled, or loaded from a cache on disk, by the f
 fit that needs them, or ahead of time by `warmup`.
 """
 
+from importlib import import_module as _import_module
+
 from fastnn import forks as _forks
 from fastnn._version import __version__
 from fastnn.estimators.augmenter import ImageAugmenter
@@ -14,9 +16,6 @@ from fastnn.estimators.config import config_context, get_config, set_config
 from fastnn.estimators.perceptron import Perceptron
 from fastnn.estimators.registration import register_activation, register_loss
 from fastnn.estimators.regressor import MLPRegressor
-from fastnn.plotting.curves import LossCurveDisplay
-from fastnn.plotting.network import NetworkDisplay
-from fastnn.plotting.weights import WeightsDisplay
 from fastnn.tools.patching import patch_sklearn, unpatch_sklearn
 
 __all__ = [
@@ -39,13 +38,20 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    # `warmup` brings the compiler with it, so it is imported when it is asked for.
-    if name == "warmup":
-        with _forks.importing:
-            from fastnn.tools.precompile import warmup
+# Names that are imported when they are asked for, and their modules: `warmup` brings the compiler
+# with it, and most programs draw nothing.
+_LATE = {
+    "LossCurveDisplay": "fastnn.plotting.curves",
+    "NetworkDisplay": "fastnn.plotting.network",
+    "WeightsDisplay": "fastnn.plotting.weights",
+    "warmup": "fastnn.tools.precompile",
+}
 
-        return warmup
+
+def __getattr__(name):
+    if name in _LATE:
+        with _forks.importing:
+            return getattr(_import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
