@@ -1,8 +1,8 @@
 """A kind of layer of one's own in one file: a learned scale for each feature.
 
-CONTRIBUTING.md, "Adding a layer", has it for its example. This is all there is to such a layer. In
-the package its two classes would be two files of one name, network/layers/scale.py and
-kernels/layers/scale.py, and an entry of ``OPERATIONS``.
+CONTRIBUTING.md, "Adding a layer", has it for its example. In the package its two classes would be
+two files of one name, network/layers/scale.py and kernels/layers/scale.py, and the entry of
+``OPERATIONS`` would be in kernels/layers/kinds.py.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import numpy as np
 from fastnn.kernels import catalog
 from fastnn.kernels.cpu.jit import span, view
 from fastnn.kernels.layers.base import Operations
+from fastnn.kernels.layers.kinds import OPERATIONS
 from fastnn.kernels.units import N_STEP, ROWS, ZERO, rows_of_task
 from fastnn.network.layers.base import Block, SameSize
 
@@ -72,14 +73,10 @@ class ScaleOperations(Operations):
 
     def _add_scaling(self, source, target):
         self.common.plan.add(
-            catalog.compile_unit(scale_columns, self.common.precision),
-            source_at=source.matrix,
-            scales_at=self.part(self.common.params, "scales"),
-            target_at=target.matrix,
-            ld=target.stride,
-            n=self.layer.n,
-            block=self.common.row_block,
-        )
+            catalog.compile_unit(scale_columns, self.common.precision), source_at=source.matrix,
+            scales_at=self.part(self.common.params, "scales"), target_at=target.matrix,
+            ld=target.stride, n=self.layer.n, block=self.common.row_block,
+        )  # fmt: skip
 
     def add_forward(self):
         self._add_scaling(self.room.input, self.room.output)
@@ -91,10 +88,9 @@ class ScaleOperations(Operations):
     def add_gradient(self, gradient, init):
         self.common.plan.add(
             catalog.compile_unit(scale_gradient, self.common.precision),
-            x_at=self.room.input.matrix,
-            delta_at=self.room.delta.matrix,
-            ld=self.room.delta.stride,
-            n=self.layer.n,
-            gradient_at=self.part(gradient, "scales"),
-            init=init,
-        )
+            x_at=self.room.input.matrix, delta_at=self.room.delta.matrix, ld=self.room.delta.stride,
+            n=self.layer.n, gradient_at=self.part(gradient, "scales"), init=init,
+        )  # fmt: skip
+
+
+OPERATIONS["scale"] = ScaleOperations

@@ -1,4 +1,4 @@
-"""Networks with a layer of one's own, a learned scale for each feature: gradients and bits."""
+"""Networks with a toy layer: gradients, training, predictions, bits, and where it cannot stand."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ from scipy import sparse
 
 from common import run_python
 from fastnn import backends
-from fastnn.kernels.layers.kinds import OPERATIONS
 from fastnn.kernels.optimizers import SOLVERS
 from fastnn.network.data import Data
 from fastnn.network.layers.batch_norm import BatchNorm
@@ -14,7 +13,7 @@ from fastnn.network.layers.dense import Dense
 from fastnn.network.network import Network
 from fastnn.network.regularization import Regularization
 from fastnn.network.state import WeightAverage
-from toy_layer import Scale, ScaleOperations
+from toy_layer import Scale
 from toy_networks import (
     FIRST,
     LAST,
@@ -23,23 +22,13 @@ from toy_networks import (
     N_UNITS,
     NETWORKS,
     TANH,
+    WITHOUT_BATCH_NORM,
     make_data,
     make_network,
+    scales_of,
     start,
     train,
 )
-
-WITHOUT_BATCH_NORM = sorted(name for name in NETWORKS if "batch" not in name)
-
-
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch):
-    monkeypatch.setitem(OPERATIONS, "scale", ScaleOperations)
-
-
-def scales_of(network, params):
-    """The scales of each layer that has some, views of ``params``."""
-    return [views["scales"] for views in network.layout.views(params) if "scales" in views]
 
 
 def central_differences(loss, params, n, step=1e-5):
@@ -217,6 +206,8 @@ def test_where_it_cannot_stand():
     network = Network((FIRST, TANH, BatchNorm(N_UNITS), LAST), "squared_error")
     with pytest.raises(ValueError, match=r"BatchNorm\(n=7\) would write over"):
         train(network, start(network), data, Regularization())
+    with pytest.raises(ValueError, match=r"no dense layer before BatchNorm\(n=7\)"):
+        network.folded(start(network))
     with pytest.raises(ValueError, match=r"Scale\(n=4\) cannot follow Dense\(n_in=5, n_out=7"):
         Network((FIRST, Scale(4), LAST), "squared_error")
     with pytest.raises(ValueError, match="at least one layer"):
@@ -227,11 +218,8 @@ THREADS = """
 import hashlib, json, sys
 import toy_networks as toy
 from common import share_all_work, with_help
-from fastnn.kernels.layers.kinds import OPERATIONS
 from fastnn.network.regularization import Regularization
-from toy_layer import ScaleOperations
 
-OPERATIONS["scale"] = ScaleOperations
 n_jobs = int(sys.argv[1])
 if n_jobs > 1:
     share_all_work()
