@@ -27,6 +27,9 @@ from processes import Process
 from rows import ROWS
 
 DTYPE = "float32"
+# The units that are products of matrices, and those of them that make gradients.
+GRADIENTS = ("weight_gradient", "part_gradient")
+PRODUCTS = ("multiply_rows", *GRADIENTS)
 PROFILED = ("XS", "S", "A", "M", "L")
 # Seconds of mini-batches that are timed together, at most but for a single one.
 SLICE = 0.2
@@ -144,32 +147,33 @@ def part_of(entry, layer_units):
     name = entry.unit.name
     if is_bias_gradient(entry):
         return "bias gradients"
-    if name.startswith("multiply"):
-        layer, kind = product_of(entry.arguments, list(pairwise(layer_units)))
-        return f"{kind}, layer {layer + 1}"
+    if name in PRODUCTS:
+        kind, shape = product_of(entry)
+        return f"{kind}, layer {list(pairwise(layer_units)).index(shape) + 1}"
     return next((part for start, part in PARTS.items() if name.startswith(start)), name)
 
 
 def is_bias_gradient(entry):
     """Whether the unit multiplies a row of ones with the deltas."""
-    return entry.unit.name.startswith("multiply") and entry.arguments["row_stride"] == 0
+    return entry.unit.name in GRADIENTS and entry.arguments["a_stride"] == 0
 
 
-def product_of(arguments, shapes):
-    """The layer of a matrix product, and which of its three products it is."""
-    m, n, k = (arguments[size] for size in ("m", "n", "k"))
+def product_of(entry):
+    """Which of a layer's three products it is, and the layer's inputs and outputs."""
+    arguments = entry.arguments
+    if entry.unit.name in GRADIENTS:
+        return "weight gradient", (arguments["m"], arguments["n"])
     if arguments["bias_at"] is not None:
-        return shapes.index((k, n)), "forward"
-    return (shapes.index((n, k)), "delta") if m == 0 else (shapes.index((m, n)), "weight gradient")
+        return "forward", (arguments["k"], arguments["n"])
+    return "delta", (arguments["n"], arguments["k"])
 
 
 def flops(entry, rows):
     """Floating-point operations of a matrix product for so many rows; None for the rest."""
-    if not entry.unit.name.startswith("multiply") or is_bias_gradient(entry):
+    if entry.unit.name not in PRODUCTS or is_bias_gradient(entry):
         return None
-    # A size of zero is the mini-batch's.
-    m, n, k = (entry.arguments[size] or rows for size in ("m", "n", "k"))
-    return 2 * m * n * k
+    _, (n_in, n_out) = product_of(entry)
+    return 2 * rows * n_in * n_out
 
 
 def markdown(result):

@@ -1,4 +1,4 @@
-"""The processes that measure end with the program that started them."""
+"""Benchmarks: their processes end with the program, and the profile knows every unit of a step."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common import TESTS, child_environment
+from common import TESTS, child_environment, run_python
 
 BENCH = TESTS.parent / "bench"
 
@@ -75,3 +75,26 @@ def test_processes_end_with_the_program(tmp_path, name):
         program.wait()
         for pid in filter(is_running, pids):
             os.kill(pid, signal.SIGKILL)
+
+
+PROFILE = """
+import json
+import bench_profile
+print(json.dumps([bench_profile.measure_row(name, 1) for name in ("XS", "S")]))
+"""
+
+
+@pytest.mark.slow
+def test_every_unit_has_its_part_of_a_step():
+    """Products, those whose gradients are summed in parts too, say their layer."""
+    for row in run_python(PROFILE, PYTHONPATH=os.pathsep.join([str(BENCH), str(TESTS.parent)])):
+        parts = {unit["part"] for unit in row["units"]}
+        expected = {"delta, layer 2", "bias gradients", "optimizer"}
+        for kind in ("forward", "weight gradient"):
+            expected |= {f"{kind}, layer 1", f"{kind}, layer 2"}
+        assert parts >= expected
+        n_in, n_hidden, n_out = row["layer_units"]
+        n_products = 2 * n_in * n_hidden + 3 * n_hidden * n_out
+        assert (
+            sum(unit["flops"] or 0 for unit in row["units"]) == 2 * row["batch_size"] * n_products
+        )
