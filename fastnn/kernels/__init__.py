@@ -6,7 +6,7 @@
   promise to keep, and the range of versions that have it.
 - ``cpu.cache``: where compiled code is kept on disk, and the lock around compilation.
 - ``cpu.jit``: the only place that compiles. A *unit* is a loop bound to one piece of mathematics
-  and one precision, compiled as a C callback and known by its address.
+  and one precision, compiled as a function of int64 and known by its address.
 - ``named``: numbers that compiled code reads and writes by names.
 - ``cpu.simd``: LLVM intrinsics: the register tile of the matmul, sums with fixed lanes.
 - ``cpu.floats``: the like on single floats: fma, polynomials, and the parts of a float.

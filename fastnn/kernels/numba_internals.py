@@ -2,7 +2,8 @@
 
 No other module imports these parts (`dispatchers` reads some attributes). They are:
 
-- ``CFunc``, for `Callback`: a unit is compiled when it has to be, or taken from the cache.
+- ``_FunctionCompiler``, and how compiled functions call each other, for `NativeFunction`: a unit is
+  compiled when it has to be, or taken from the cache.
 - The passes of ``compiler``, ``compiler_machinery``, ``typed_passes`` and ``codegen``, for
   `InlinedCompiler`: functions that only compiled code calls are neither optimised nor wrapped.
 - ``CompileResult`` with its library, ``serialize`` and LLVM's table of symbols, for `to_bytes` and
@@ -42,13 +43,15 @@ def check_version(version):
 check_version(numba.__version__)
 
 from llvmlite import binding as llvm
+from llvmlite import ir
 from llvmlite.binding import ffi
 from numba import types as nb
-from numba.core.ccallback import CFunc
+from numba.core.cgutils import alloca_once
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, CompileResult, DefaultPassBuilder
+from numba.core.compiler import Compiler, CompilerBase, CompileResult, DefaultPassBuilder
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import register_pass
+from numba.core.dispatcher import _FunctionCompiler
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.core.typed_passes import NativeLowering
@@ -57,23 +60,51 @@ from numba.np.arrayobj import populate_array
 # ---- units -----------------------------------------------------------------------------------
 
 
-class Callback(CFunc):
-    """A C callback of int64 arguments, which gets its code after its constructor."""
+class _WithoutWrapper(_FunctionCompiler):
+    """Compiles a function for callers that are compiled, too."""
+
+    def _customize_flags(self, flags):
+        flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
+        flags.enable_pyobject = False
+        return flags
+
+
+class NativeFunction:
+    """A compiled function of int64 arguments, which gets its code after its constructor.
+
+    It is called by its address, as `emit_call` and `threads.call` do it. A C callback, such as
+    Numba's ``cfunc`` makes, would copy its arguments for the function itself once more, by loads
+    that wait for the stores before them.
+    """
 
     def __init__(self, function, options):
-        words = (nb.int64,) * function.__code__.co_argcount
-        super().__init__(function, (words, nb.void), locals={}, options=options)
+        self.__name__, self._function = function.__name__, function
+        self._words = (nb.int64,) * function.__code__.co_argcount
+        self._compiler = _WithoutWrapper(function, cpu_target, options, {}, Compiler)
 
     def compiled(self, bindings):
         """Numba's result of compiling the function with ``bindings`` in its globals."""
-        self._pyfunc.__globals__.update(bindings)
-        return self._compile_uncached()
+        self._function.__globals__.update(bindings)
+        return self._compiler.compile(self._words, nb.void)
 
     def adopt(self, result):
         """Have the code of such a result."""
         self._library = result.library
-        self._wrapper_name = result.fndesc.llvm_cfunc_wrapper_name
-        self._wrapper_address = self._library.get_pointer_to_function(self._wrapper_name)
+        self.address = self._library.get_pointer_to_function(result.fndesc.llvm_func_name)
+
+
+# By Numba's convention a function has two arguments before its own: the places of its result and
+# of an exception. Ours have neither, and write there what nobody reads.
+N_PLACES = 2
+
+
+def emit_call(builder, address, words):
+    """Emit a call of the `NativeFunction` at an address, with words for its arguments."""
+    place = alloca_once(builder, ir.IntType(64), size=N_PLACES)
+    pointer = ir.IntType(64).as_pointer()
+    types = [pointer] * N_PLACES + [word.type for word in words]
+    function = ir.FunctionType(ir.IntType(32), types).as_pointer()
+    builder.call(builder.inttoptr(address, function), [place] * N_PLACES + list(words))
 
 
 def can_be_kept(result):

@@ -3,7 +3,7 @@
 A unit is one loop template bound to one piece of mathematics and one precision, such as
 "activate, ReLU, float32". `unit` copies the template, binds the names it leaves open
 (``real``, ``exp``, ``forward``, ...) in fresh globals, gives it a name of its own, under
-which the cache on disk knows it, compiles it as a C callback of int64 arguments and returns its
+which the cache on disk knows it, compiles it as a function of int64 arguments and returns its
 address. Compiled code calls units by their addresses, with `call_unit`; see plan.py.
 
 Functions that a unit calls are compiled by `bind`, which makes an ``@njit`` function of a
@@ -25,9 +25,10 @@ from fastnn.kernels.cpu import cache
 from fastnn.kernels.dispatchers import recipe
 from fastnn.kernels.numba_internals import (
     COMPILERS_LOCKS,
-    Callback,
     InlinedCompiler,
+    NativeFunction,
     emit_array,
+    emit_call,
     global_compiler_lock,
 )
 
@@ -94,8 +95,8 @@ def bind_again(dispatcher, name, cells, bindings):
         return _functions[name]
 
 
-class _Unit(Callback):
-    """A C callback that binds its template's names only if it has to be compiled."""
+class _Unit(NativeFunction):
+    """A function that binds its template's names only if it has to be compiled."""
 
     def __init__(self, template, name, make_bindings):
         super().__init__(copy_function(template, name, {}), FLAGS)
@@ -172,11 +173,6 @@ def _prepared(new):
     return new
 
 
-def _emit_call(builder, address, words):
-    pointer = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * len(words)).as_pointer()
-    builder.call(builder.inttoptr(address, pointer), words)
-
-
 @intrinsic
 def call_unit(typingctx, address, step, task, count, arguments):
     """Call the unit at ``address`` with step, task and the ``count`` words at ``arguments``."""
@@ -192,7 +188,7 @@ def call_unit(typingctx, address, step, task, count, arguments):
             switch.add_case(ir.Constant(word, n), block)
             builder.position_at_end(block)
             own = [builder.load(builder.gep(words, [ir.Constant(word, i)])) for i in range(n)]
-            _emit_call(builder, address, [step, task, *own])
+            emit_call(builder, address, [step, task, *own])
             builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()
@@ -205,7 +201,7 @@ def call_with_three(typingctx, address, step, task, a, b, c):
     """Call the unit at ``address``, which has three arguments of its own."""
 
     def codegen(context, builder, signature, values):
-        _emit_call(builder, values[0], values[1:])
+        emit_call(builder, values[0], values[1:])
         return context.get_dummy_value()
 
     return nb.void(*[nb.int64] * 6), codegen

@@ -13,12 +13,12 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
 from numba import types as nb
 from numba.extending import intrinsic
 
 from fastnn.kernels.cpu import jit, simd
 from fastnn.kernels.cpu.jit import part, quotient
+from fastnn.kernels.numba_internals import emit_call
 
 # BLOCK_K is the depth of a block of k: a panel of it stays in the first-level cache.
 BLOCK_K = 512
@@ -160,8 +160,7 @@ def call_multiply(typingctx, multiply_at, a, b, c, bias_at, init, sizes):
         for kind, value in zip(signature.args, values, strict=True):
             parts = range(len(kind)) if isinstance(kind, nb.BaseTuple) else ()
             words += [builder.extract_value(value, i) for i in parts] or [value]
-        kind = ir.FunctionType(ir.VoidType(), [simd.WORD] * len(words[1:]))
-        builder.call(builder.inttoptr(words[0], kind.as_pointer()), words[1:])
+        emit_call(builder, words[0], words[1:])
         return context.get_dummy_value()
 
     i, three = nb.int64, nb.UniTuple(nb.int64, 3)

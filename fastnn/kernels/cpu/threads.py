@@ -10,6 +10,8 @@ import joblib
 import numba
 from threadpoolctl import ThreadpoolController
 
+from fastnn.kernels.numba_internals import N_PLACES
+
 # The most threads that work together, however many are asked for.
 MAX_THREADS = 1023
 
@@ -81,7 +83,10 @@ def _library_limit(api):
     return min((library.num_threads or math.inf for library in _libraries(api)), default=math.inf)
 
 
-_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+# The places that a compiled function has before its own argument, and may write a zero to.
+_UNREAD = ctypes.c_int64()
+_PLACES = [ctypes.addressof(_UNREAD)] * N_PLACES
+_FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * (N_PLACES + 1))
 
 
 def address(array):
@@ -91,4 +96,4 @@ def address(array):
 
 def call(function_at, data_at):
     """Call a compiled function with the address of its data; Python's threads run meanwhile."""
-    _FUNCTION(function_at)(data_at)
+    _FUNCTION(function_at)(*_PLACES, data_at)
