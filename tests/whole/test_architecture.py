@@ -1,6 +1,7 @@
 """The import rule of the house, and that files, functions and parameter lists stay short."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -209,3 +210,19 @@ def test_files_are_short(folder):
     paths = (PACKAGE.parent / folder).rglob("*.py")
     lengths = {str(path): len(path.read_text().splitlines()) for path in paths}
     assert {name: n for name, n in lengths.items() if n > 500} == {}
+
+
+def test_files_that_contributing_names_exist():
+    root = PACKAGE.parent
+    if not (root / "CONTRIBUTING.md").exists():
+        pytest.skip("an installed package comes without it")
+    names = re.findall(r"`([\w./]+\.py)`", (root / "CONTRIBUTING.md").read_text())
+    folders = (
+        root,
+        PACKAGE,
+        PACKAGE / "kernels",
+        PACKAGE / "kernels" / "layers",
+        PACKAGE / "estimators",
+    )
+    assert len(names) > 20
+    assert [name for name in names if not any((folder / name).exists() for folder in folders)] == []
