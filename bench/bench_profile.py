@@ -21,6 +21,7 @@ import numpy as np
 import peak
 import peers
 from core import make_trainer
+from fastnn.kernels.cpu.machine import CpuMachine
 from fastnn.kernels.plan import Plan
 from formatting import number, table
 from processes import Process
@@ -121,7 +122,7 @@ def measure_row(name, n_runs):
 
 def plan_of(entry):
     """A plan of one unit, or of none."""
-    plan = Plan()
+    plan = Plan(CpuMachine(1))
     plan.group()
     if entry is not None:
         plan.chain(**entry.chain)
@@ -138,7 +139,7 @@ def fitting_batches(plan, row, order):
 def time_batches(plan, row, order, n_batches):
     """Seconds of a mini-batch."""
     start = perf_counter()
-    plan.run(len(order), row.batch_size, (0, n_batches), order=order)
+    plan.program.run(len(order), row.batch_size, (0, n_batches), order=order)
     return (perf_counter() - start) / n_batches
 
 

@@ -129,7 +129,7 @@ def count_allocations(name):
     for n_batches in (1, len(X) // batch_size):
         before = numba_allocations()
         between = numba_allocations()
-        trainer.plan.run(len(X), batch_size, (0, n_batches), order=order)
+        trainer.plan.program.run(len(X), batch_size, (0, n_batches), order=order)
         # The counting allocates too.
         counts[str(n_batches)] = numba_allocations() - between - (between - before)
     return counts

@@ -46,6 +46,13 @@ class Trainer(Protocol):
         that training had reached.
         """
 
+    def fetch(self):
+        """Bring all of the state up to date.
+
+        After each ``train_epoch`` the parameters, their average and all numbers are, but not the
+        slots of the optimizer.
+        """
+
 
 class Backend(Protocol):
     """The verbs of a device. The dtype of ``params`` is the precision of all of them."""
@@ -97,7 +104,7 @@ class Backend(Protocol):
     ):
         """Perceptrons with ``weights`` that ``run_epoch(order)`` changes, which returns errors.
 
-        See `fastnn.kernels.perceptron.Learner`.
+        See `fastnn.kernels.cpu.perceptron.Learner`.
         """
 
 

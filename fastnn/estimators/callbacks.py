@@ -23,6 +23,8 @@ class EpochCallbacks:
     max_epochs : int
     """
 
+    see_state = True
+
     def __init__(self, estimator, given, *, method, unit, max_epochs):
         self.estimator, self.unit = estimator, unit
         self.data = {"estimator": estimator, "X": given.X, "y": given.y, "metadata": {}}

@@ -3,7 +3,6 @@
 import numpy as np
 
 from fastnn.kernels import catalog
-from fastnn.kernels.cpu.pace import Pace
 from fastnn.kernels.image_units import (
     AROUND,
     CHANNELS,
@@ -77,12 +76,13 @@ class Augmentation:
 
     Parameters
     ----------
+    machine : fastnn.kernels.machine.Machine
     settings : fastnn.network.regularization.Augmentation
     dtype : dtype
     """
 
-    def __init__(self, settings, dtype):
-        self.dtype = np.dtype(dtype)
+    def __init__(self, machine, settings, dtype):
+        self.machine, self.dtype = machine, np.dtype(dtype)
         height, width, channels = settings.shape
         self.sizes = np.zeros(N_SIZES, np.int64)  # (8,)
         self.sizes[[HEIGHT, WIDTH, CHANNELS]] = settings.shape
@@ -138,37 +138,38 @@ class Augmentation:
 
     def add(self, plan, images, stride, key, block):
         """In a chain over rows: augment ``images`` (rows, stride) in place, ``block`` a task."""
-        n_tasks = -(-len(images) // block)
+        n_tasks = -(-images.shape[0] // block)
         n_pixels = self.grid[0].size
         plan.add(
             catalog.augment_unit(self.dtype.name),
-            multiply_at=catalog.multiply_at(self.dtype.name),
+            **self.machine.product_arguments(self.dtype.name),
             images_at=images,
             ld=stride,
             sizes_at=self.sizes,
             settings_at=self.settings,
             grid_at=self.grid,
             smoothing_at=self.smoothing,
-            places_at=np.zeros((n_tasks, n_pixels), PLACE),
-            scratch_at=np.zeros((n_tasks, self.scratch_size), self.dtype),
+            places_at=self.machine.zeros((n_tasks, n_pixels), PLACE),
+            scratch_at=self.machine.zeros((n_tasks, self.scratch_size), self.dtype),
             scratch_size=self.scratch_size,
             key_at=key,
             block=block,
         )
 
 
-def augment(settings, images, seed):
+def augment(machine, settings, images, seed):
     """Augment ``images`` (n, n_features) in place, as in the first step of a training."""
     rows = len(images)
-    augmentation = Augmentation(settings, images.dtype)
+    augmentation = Augmentation(machine, settings, images.dtype)
     block = -(-rows // augmentation.n_tasks(images))
-    key = np.zeros(1, np.int64)
-    plan = Plan()
+    key = machine.zeros(1, np.int64)
+    plan = Plan(machine)
     plan.group()
     plan.chain(tasks=1)
     plan.add(catalog.begin_random_unit(), steps_at=np.zeros(1), seed=seed, n_layers=0, keys_at=key)
     plan.group()
     plan.chain(row_block=block)
     augmentation.add(plan, images, images.shape[1], key, block)
-    Pace(plan.compile(), PIXEL_FLOPS * images.size, 1).run(rows, rows)
+    machine.pace(plan.compile(), PIXEL_FLOPS * images.size).run(rows, rows)
+    machine.pull(images)
     return images

@@ -3,8 +3,6 @@
 A layer writes over its input where it may, so that few matrices go through the cache.
 """
 
-import numpy as np
-
 from fastnn.kernels.layers.base import Room, Values
 from fastnn.kernels.layers.kinds import OPERATIONS
 
@@ -23,12 +21,14 @@ class Buffers:
     layers : sequence of fastnn.network.layers.base.Layer
     source : DenseInput or SparseInput
         What the first layer reads.
+    machine : fastnn.kernels.machine.Machine
+        Whose memory they are.
     dtype : dtype
     backward : bool
         Whether deltas are wanted.
-    out : ndarray of shape (n, n_outputs), optional
+    out : memory of shape (n, n_outputs), optional
         Where the outputs go; without it they go to a buffer of the mini-batch.
-    input_delta : ndarray of shape (n, n_features), optional
+    input_delta : memory of shape (n, n_features), optional
         Where the delta of the input goes, if it is wanted.
 
     Attributes
@@ -42,8 +42,8 @@ class Buffers:
         If a layer cannot stand where it does.
     """
 
-    def __init__(self, layers, source, dtype, *, backward, out=None, input_delta=None):
-        self.rows, self.dtype = source.rows, dtype
+    def __init__(self, layers, source, machine, dtype, *, backward, out=None, input_delta=None):
+        self.rows, self.machine, self.dtype = source.rows, machine, dtype
         self.kinds = [OPERATIONS[layer.kind] for layer in layers]
         values = self._values(layers, source.values, backward, out)
         deltas = [None] * len(values)
@@ -55,7 +55,8 @@ class Buffers:
         ]
 
     def _new(self, stride, n):
-        return Values(np.zeros((self.rows, stride), self.dtype), stride, n)  # (rows, stride)
+        matrix = self.machine.zeros((self.rows, stride), self.dtype)  # (rows, stride)
+        return Values(matrix, stride, n)
 
     def _values(self, layers, source, backward, out):
         """The input of each layer, and the output of the last."""

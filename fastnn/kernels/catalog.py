@@ -1,28 +1,28 @@
-"""The catalog of units: templates bound to mathematics and a precision, compiled on first need.
+"""The catalog of units: templates, and what their open names are bound to.
 
 Each kind of unit has a function, which says what its template's open names are bound to: here, or
 in the file of the layer whose own it is. Names of mathematics, such as ``exp``, come with the
-precision; see elementary.py.
+precision; see elementary.py. A unit is compiled where a plan of a device needs it first.
 """
 
 import inspect
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from types import CellType, FunctionType, ModuleType
 
-import numpy as np
-
 from fastnn.kernels import (
+    csr_units,
     dropout,
     elementary,
+    floats,
     image_units,
     muon_units,
     output_units,
     units,
 )
 from fastnn.kernels.activations import ACTIVATIONS
-from fastnn.kernels.cpu import floats, jit, matmul, products, simd
 from fastnn.kernels.dispatchers import is_dispatcher
 from fastnn.kernels.fingerprint import fingerprint, is_numbas, look_up, references
 from fastnn.kernels.losses import LINKS, LOSSES
@@ -34,11 +34,26 @@ USERS_MATHEMATICS = ("exp", "log", "log1p", "tanh")
 
 @dataclass(frozen=True)
 class Unit:
-    """A compiled unit: its name, its address, and the names of its arguments in order."""
+    """A template bound to a piece of mathematics and a precision.
+
+    Parameters
+    ----------
+    name : str
+        It distinguishes the unit from all others.
+    template : callable
+        ``template(step, task, ...)``, plain Python, all of its arguments int64.
+    make_names : callable
+        ``make_names(compiler)`` returns what its open names are bound to.
+    """
 
     name: str
-    address: int
-    fields: tuple[str, ...]
+    template: Callable
+    make_names: Callable
+
+    @property
+    def fields(self):
+        """The names of its own arguments, in order."""
+        return fields_of(self.template)
 
 
 @cache
@@ -53,8 +68,8 @@ def is_from_outside(template):
     return _is_users(template)
 
 
-def compile_unit(template, precision, *labels, **factories):
-    """Compile a template, or load it, for one precision and one piece of mathematics.
+def make_unit(template, precision, *labels, **factories):
+    """The unit of a template for one precision and one piece of mathematics.
 
     Parameters
     ----------
@@ -64,63 +79,66 @@ def compile_unit(template, precision, *labels, **factories):
     *labels : str
         The part of its name that distinguishes it from the template's other units.
     **factories : callable
-        ``factory(precision)`` makes what is bound to that name, if it has to be compiled.
+        ``factory(compiler, precision)`` makes what is bound to that name, if it has to be compiled.
     """
     if is_from_outside(template):
         # The cache on disk knows what the kernels are, but not this.
         labels += (fingerprint(template),)
     name = "_".join((template.__name__, *labels, precision))
-    fields = fields_of(template)
 
-    def bindings():
-        return _open_names(template, precision, factories)
+    def make_names(compiler):
+        return _open_names(compiler, template, precision, factories)
 
-    return Unit(name, jit.unit(template, name, bindings), fields)
+    return Unit(name, template, make_names)
 
 
 def bound(function, *labels, **factories):
-    """A factory for `compile_unit` of a plain function with the precision's mathematics.
+    """A factory for `make_unit` of a plain function with the precision's mathematics.
 
     A user's function stays as it is, but that it calls ours; see `_users_bindings`.
     """
 
-    def make_names(precision):
+    def make_names(compiler, precision):
         if _is_users(function):
-            return _users_bindings(function, precision)
-        return _open_names(function, precision, factories)
+            return _users_bindings(compiler, function, precision)
+        return _open_names(compiler, function, precision, factories)
 
     return _factory(function, labels, make_names)
 
 
 def _factory(function, labels, make_names):
-    """A factory of a function bound to the names that ``make_names(precision)`` returns."""
+    """A factory of a function bound to what ``make_names(compiler, precision)`` returns."""
 
-    def make(precision):
+    def make(compiler, precision):
         module = (function.__module__ or "").removeprefix("fastnn.kernels.").replace(".", "_")
         label = "_".join((module, function.__name__, *labels))
         if _is_users(function):
             label = f"{label}_{fingerprint(function)}"
-        return jit.bind(function, f"{label}_{precision}", **make_names(precision))
+        return compiler.bind(function, f"{label}_{precision}", **make_names(compiler, precision))
 
     return make
 
 
-def _open_names(function, precision, factories):
+def _open_names(compiler, function, precision, factories):
     """The open names of a template: mathematics, factories, and functions of its module."""
-    names = elementary.bindings(precision)
-    names = names | {key: make(precision) for key, make in factories.items()}
+    names = elementary.bindings(compiler, precision) | compiler.names()
+    names |= {key: make(compiler, precision) for key, make in factories.items()}
     for name in function.__code__.co_names:
         helper = function.__globals__.get(name)
         if name in names and isinstance(helper, int) and helper != names[name]:
             raise NameError(f"{name} of {function.__module__} is a name of mathematics' too")
         if name not in names and isinstance(helper, FunctionType):
-            names[name] = _helper(helper)(precision)
+            names[name] = _helper(helper)(compiler, precision)
     return names
 
 
 def _helper(function):
     """A factory of a function that templates call, which is written as they are."""
-    return _factory(function, (), lambda precision: _open_names(function, precision, {}))
+
+    def make_names(compiler, precision):
+        return _open_names(compiler, function, precision, {})
+
+    return _factory(function, (), make_names)
 
 
 # ---- users' functions ------------------------------------------------------------------------
@@ -130,7 +148,7 @@ def _is_users(function):
     return not (function.__module__ or "").startswith("fastnn.kernels.")
 
 
-def _users_bindings(function, precision):
+def _users_bindings(compiler, function, precision):
     """Our functions for those globals of a user's function that stand for them.
 
     Where it reaches such a global through a module, it finds a copy of the module.
@@ -138,7 +156,7 @@ def _users_bindings(function, precision):
     names = {}
     for reference in references(function.__code__):
         *modules, value = look_up(function, reference)
-        replacement = _replacement(value, precision)
+        replacement = _replacement(compiler, value, precision)
         if replacement is value:
             continue
         holder = names
@@ -151,26 +169,28 @@ def _users_bindings(function, precision):
     return names
 
 
-def _replacement(value, precision):
+def _replacement(compiler, value, precision):
     """A function of ours for one that users' functions call; anything else stays what it is."""
     for name in USERS_MATHEMATICS:
         if value is getattr(math, name):
-            return elementary.bindings(precision)[name]
+            return elementary.bindings(compiler, precision)[name]
     if getattr(value, "__module__", None) is None or is_numbas(value):
         return value
     if isinstance(value, FunctionType):
-        return bound(value)(precision)
-    return _recompiled(value, precision) if is_dispatcher(value) else value
+        return bound(value)(compiler, precision)
+    return _recompiled(compiler, value, precision) if is_dispatcher(value) else value
 
 
-def _recompiled(dispatcher, precision):
+def _recompiled(compiler, dispatcher, precision):
     """An ``@njit`` function compiled anew, because it has frozen the globals of its first call."""
     function = dispatcher.py_func
     cells = [
-        CellType(_replacement(cell.cell_contents, precision)) for cell in function.__closure__ or ()
+        CellType(_replacement(compiler, cell.cell_contents, precision))
+        for cell in function.__closure__ or ()
     ]
     name = f"{function.__name__}_{fingerprint(dispatcher)}_{precision}"
-    return jit.bind_again(dispatcher, name, tuple(cells), _users_bindings(function, precision))
+    names = _users_bindings(compiler, function, precision)
+    return compiler.bind_again(dispatcher, name, tuple(cells), names)
 
 
 def label_of(name, entry, *functions):
@@ -192,32 +212,32 @@ def meaning(network):
 
 def constant(value):
     """A factory of a value that does not depend on the precision."""
-    return lambda precision: value
+    return lambda compiler, precision: value
 
 
 def lane_sum(of, precision=None):
     """A factory of the sum of "values", "squares" or "sizes", in a unit's precision or another."""
-    return lambda units_own: simd.make_lane_sum(precision or units_own, of=of)
+    return lambda compiler, units_own: compiler.lane_sum(precision or units_own, of)
 
 
 def begin_step_unit(precision):
-    return compile_unit(units.begin_step, precision)
+    return make_unit(units.begin_step, precision)
 
 
 def begin_weighted_step_unit(precision):
-    return compile_unit(units.begin_weighted_step, precision)
+    return make_unit(units.begin_weighted_step, precision)
 
 
 def gather_unit(precision, source):
-    return compile_unit(units.gather, precision, source.name, source_type=constant(source.type))
+    return make_unit(units.gather, precision, source.name, source_type=constant(source.type))
 
 
 def csr_starts_unit(precision, index):
-    return compile_unit(units.csr_starts, precision, index.name, index_type=constant(index.type))
+    return make_unit(units.csr_starts, precision, index.name, index_type=constant(index.type))
 
 
 def gather_csr_unit(precision, source, index):
-    return compile_unit(
+    return make_unit(
         units.gather_csr,
         precision,
         source.name,
@@ -227,53 +247,12 @@ def gather_csr_unit(precision, source, index):
     )
 
 
-def _of_matmul(name):
-    """A factory of "matmul" or of "pack"."""
-    return lambda precision: matmul.bindings(precision)[name]
-
-
-def multiply_at(precision):
-    """The address of the one function that multiplies matrices of a precision."""
-    return compile_unit(products.multiply, precision, matmul=_of_matmul("matmul")).address
-
-
-def factors(precision):
-    """Arguments that every product has: the address of `multiply`, and the bytes of an element."""
-    return {"multiply_at": multiply_at(precision), "itemsize": np.dtype(precision).itemsize}
-
-
-def product_unit(template):
-    """A unit that needs no mathematics of a precision; see products.py."""
-    name = template.__name__
-    return Unit(name, jit.unit(template, name, dict), fields_of(template))
-
-
-def multiply_rows_unit():
-    return product_unit(products.multiply_rows)
-
-
-def weight_gradient_unit():
-    return product_unit(products.weight_gradient)
-
-
-def part_gradient_unit():
-    return product_unit(products.part_gradient)
-
-
-def multiply_matrices_unit():
-    return product_unit(products.multiply_matrices)
-
-
-def pack_unit(precision):
-    return compile_unit(products.pack_panels, precision, pack=_of_matmul("pack"))
-
-
 def csr_matmul_unit(precision):
-    return compile_unit(products.csr_matmul, precision)
+    return make_unit(csr_units.csr_matmul, precision)
 
 
 def csr_gradient_unit(precision):
-    return compile_unit(products.csr_gradient, precision)
+    return make_unit(csr_units.csr_gradient, precision)
 
 
 def output_unit(precision, name):
@@ -294,13 +273,13 @@ def output_unit(precision, name):
     else:
         softmax = loss.out_activation == "softmax"
         body = output_units.softmax_loss if softmax else output_units.coupled_loss
-    return compile_unit(
+    return make_unit(
         output_units.output, precision, label, loss_and_delta=bound(body, label, **factories)
     )
 
 
 def weigh_unit(precision):
-    return compile_unit(output_units.weigh, precision)
+    return make_unit(output_units.weigh, precision)
 
 
 def link_unit(precision, out_activation):
@@ -309,63 +288,65 @@ def link_unit(precision, out_activation):
     else:
         inverse_link = bound(LINKS[out_activation])
         factory = bound(output_units.separate_link, out_activation, inverse_link=inverse_link)
-    return compile_unit(output_units.link, precision, out_activation, apply_link=factory)
+    return make_unit(output_units.link, precision, out_activation, apply_link=factory)
 
 
 def sum_parts_unit(precision):
-    return compile_unit(units.sum_parts, precision)
+    return make_unit(units.sum_parts, precision)
 
 
 def segment_sums_unit(precision, of):
     """The unit of sums ``of`` "squares" or of "sizes"."""
-    return compile_unit(units.segment_sums, precision, of, lane_sum=lane_sum(of))
+    return make_unit(units.segment_sums, precision, of, lane_sum=lane_sum(of))
 
 
 def begin_random_unit():
-    return compile_unit(dropout.begin_random, "float64")
+    return make_unit(dropout.begin_random, "float64")
 
 
 def dropout_unit(precision):
-    return compile_unit(dropout.dropout, precision)
+    return make_unit(dropout.dropout, precision)
 
 
 def dropout_csr_unit(precision):
-    return compile_unit(dropout.dropout_csr, precision)
+    return make_unit(dropout.dropout_csr, precision)
 
 
 def augment_unit(precision):
-    return compile_unit(
+    return make_unit(
         image_units.augment,
         precision,
         displace=bound(image_units.displace),
         motion=bound(
             image_units.motion,
-            sine_polynomial=lambda p: floats.make_polynomial("float64", image_units.SINE),
-            cosine_polynomial=lambda p: floats.make_polynomial("float64", image_units.COSINE),
+            sine_polynomial=lambda compiler, p: floats.make_polynomial("float64", image_units.SINE),
+            cosine_polynomial=lambda compiler, p: floats.make_polynomial(
+                "float64", image_units.COSINE
+            ),
         ),
         change_contrast=bound(image_units.change_contrast, lane_sum=lane_sum("values")),
     )
 
 
 def penalize_unit(precision):
-    return compile_unit(units.penalize, precision)
+    return make_unit(units.penalize, precision)
 
 
 def clip_unit(precision):
-    return compile_unit(units.clip, precision, lane_sum=lane_sum("values", "float64"))
+    return make_unit(units.clip, precision, lane_sum=lane_sum("values", "float64"))
 
 
 def finish_unit():
-    return compile_unit(units.finish, "float64", lane_sum=lane_sum("values"))
+    return make_unit(units.finish, "float64", lane_sum=lane_sum("values"))
 
 
 def add_loss_unit():
-    return compile_unit(units.add_loss, "float64", lane_sum=lane_sum("values"))
+    return make_unit(units.add_loss, "float64", lane_sum=lane_sum("values"))
 
 
 def begin_update_unit(precision, rule):
     optimizer = OPTIMIZERS[rule]
-    return compile_unit(
+    return make_unit(
         units.begin_update,
         precision,
         rule,
@@ -376,33 +357,33 @@ def begin_update_unit(precision, rule):
 
 
 def begin_average_unit(precision):
-    return compile_unit(units.begin_average, precision)
+    return make_unit(units.begin_average, precision)
 
 
 def average_unit(precision):
-    return compile_unit(units.average, precision)
+    return make_unit(units.average, precision)
 
 
 def average_gradient_unit(precision):
-    return compile_unit(muon_units.average_gradient, precision)
+    return make_unit(muon_units.average_gradient, precision)
 
 
 def normalize_matrix_unit(precision):
     lanes = lane_sum("values", "float64")
-    return compile_unit(muon_units.normalize_matrix, precision, lane_sum=lanes)
+    return make_unit(muon_units.normalize_matrix, precision, lane_sum=lanes)
 
 
 def mix_unit(precision):
-    return compile_unit(muon_units.mix, precision)
+    return make_unit(muon_units.mix, precision)
 
 
 def orthogonal_update_unit(precision):
-    return compile_unit(muon_units.orthogonal_update, precision)
+    return make_unit(muon_units.orthogonal_update, precision)
 
 
 def update_unit(precision, rule):
     optimizer = OPTIMIZERS[rule]
-    return compile_unit(
+    return make_unit(
         units.update,
         precision,
         rule,

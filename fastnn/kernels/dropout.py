@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastnn.kernels.cpu.jit import span, view
+from fastnn.kernels.memory import span, view
 from fastnn.kernels.random import is_kept, make_key
 from fastnn.kernels.units import copy, rows_of_task
 

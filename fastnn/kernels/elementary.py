@@ -5,7 +5,8 @@ accurate to about two units in the last place, the normal distribution to 3e-15;
 are additions, products, divisions and explicit fma, so every machine gives the same bits. Results
 that would be subnormal are zero. Plain functions: ``real``, ``fma``, ``power_of_two``,
 ``exponent``, ``mantissa``, the polynomials and the constants are bound for each precision by
-`bindings`, which makes what the mathematics of activations and losses calls.
+`bindings`, which makes what the mathematics of activations and losses calls, by the compiler of a
+device.
 """
 
 from functools import cache
@@ -13,7 +14,7 @@ from math import factorial
 
 import numpy as np
 
-from fastnn.kernels.cpu import floats, jit
+from fastnn.kernels import floats
 
 # ln 2 as the sum of a part whose products with small whole numbers are exact, and the rest.
 CONSTANTS = {
@@ -134,7 +135,7 @@ FUNCTIONS = (exp, expm1_positive, expm1_negative, tanh, log, log1p, normal_cdf)
 
 
 @cache
-def bindings(precision):
+def bindings(compiler, precision):
     """The names of mathematics for one precision: what units and losses are bound with."""
     real = np.dtype(precision).type
     names = {key: real(value) for key, value in CONSTANTS[precision].items()}
@@ -160,5 +161,5 @@ def bindings(precision):
 
     for function in FUNCTIONS:
         name = function.__name__
-        names[name] = jit.bind(function, f"{name}_{precision}", **names)
+        names[name] = compiler.bind(function, f"{name}_{precision}", **names)
     return names

@@ -17,8 +17,8 @@ from fastnn.kernels.prediction import add_forward
 class Evaluation:
     """Outputs and losses of data, or its rows in an order; see `fastnn.backends.Backend`."""
 
-    def __init__(self, network, data, dtype, *, order, n_threads):
-        self.network, self.order = network, order
+    def __init__(self, network, machine, data, dtype, *, order):
+        self.network, self.machine, self.order = network, machine, order
         self.params = np.zeros(network.n_params, dtype)  # (n_params,)
         y = data.y if order is None else data.y[order]
         self.n_rows = len(y)
@@ -26,15 +26,17 @@ class Evaluation:
         self.raw, self.outputs = np.zeros(shape, dtype), np.zeros(shape, dtype)  # (n, n_outputs)
         self.row_loss = np.zeros(self.n_rows)  # (n,)
         self.chunk = min(self.n_rows, chunk_rows(network))
-        source = read(network, data.X, self.chunk, self.params.dtype, ordered=order is not None)
-        pass_ = Pass(network, self.params, source, n_threads=n_threads, out=self.raw)
+        is_ordered = order is not None
+        source = read(machine, network, data.X, self.chunk, self.params.dtype, ordered=is_ordered)
+        params, raw = machine.mirror(self.params), machine.mirror(self.raw)
+        pass_ = Pass(network, machine, params, source, out=raw)
         add_forward(pass_, link=False)
         self.preparation, self.pace = pass_.preparation(), pass_.pace()
         self.losses = self._plan_losses(np.ascontiguousarray(y, dtype=dtype))
 
     def _plan_losses(self, targets):
         """The losses and the output activation of all rows, as one mini-batch."""
-        network, plan, precision = self.network, Plan(), self.params.dtype.name
+        network, plan, precision = self.network, Plan(self.machine), self.params.dtype.name
         n_outputs = network.n_outputs
         plan.group()
         plan.chain(row_block=self.chunk)
@@ -51,22 +53,27 @@ class Evaluation:
             z_at=self.raw,
             y_at=targets,
             n_targets=targets.shape[1],
-            delta_at=np.zeros_like(self.raw),
+            delta_at=self.machine.zeros(self.raw.shape, self.raw.dtype),
             n=n_outputs,
             parameter_at=np.array([network.loss_parameter]),
             row_loss_at=self.row_loss,
             block=self.chunk,
         )
-        return plan.compile()
+        return self.machine.pace(plan.compile(), self.n_rows * n_outputs)
 
     def __call__(self, params):
         """Outputs (n, n_outputs), overwritten by the next call, and losses (n,), at ``params``."""
         self.params[...] = params
-        self.preparation.run(1, 1, (0, 1), self.pace.team)
+        machine = self.machine
+        machine.push(self.params)
+        self.pace.run_once(self.preparation)
         self.pace.run(self.n_rows, self.chunk, self.order)
         # The losses leave something else in the raw predictions.
+        machine.pull(self.raw)
         self.outputs[...] = self.raw
-        self.losses.run(self.n_rows, self.n_rows, (0, 1))
+        machine.push(self.outputs)
+        self.losses.run(self.n_rows, self.n_rows)
+        machine.pull(self.outputs, self.row_loss)
         if LOSSES[self.network.loss].mean_over_outputs:
             return self.outputs, self.row_loss / self.outputs.shape[1]
         return self.outputs, self.row_loss.copy()

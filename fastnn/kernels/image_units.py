@@ -9,8 +9,7 @@ from math import factorial
 
 import numpy as np
 
-from fastnn.kernels.cpu.jit import part, span, view
-from fastnn.kernels.cpu.matmul import call_multiply
+from fastnn.kernels.memory import part, span, view
 from fastnn.kernels.random import make_key, random_integer
 from fastnn.kernels.units import ZERO, rows_of_task
 

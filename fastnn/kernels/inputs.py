@@ -11,7 +11,7 @@ from fastnn.kernels.layers.kinds import OPERATIONS
 from fastnn.kernels.plan import Late
 
 
-def read(network, X, rows, dtype, **how):
+def read(machine, network, X, rows, dtype, **how):
     """A `SparseInput` or a `DenseInput`, which alone depends on ``how`` its rows are used.
 
     Raises
@@ -21,14 +21,15 @@ def read(network, X, rows, dtype, **how):
     """
     first = OPERATIONS[network.layers[0].kind]
     if not sparse.issparse(X):
-        return DenseInput(X, rows, dtype, may_stay=first.reads_in_place, **how)
+        return DenseInput(machine, X, rows, dtype, may_stay=first.reads_in_place, **how)
     if not first.reads_sparse:
         raise ValueError(f"{network.layers[0]} cannot read a sparse X: give X.toarray().")
-    return SparseInput(X, rows, dtype)
+    return SparseInput(machine, X, rows, dtype)
 
 
 def add_gather(plan, source, target, block, *, is_late=False):
     """In a chain over rows: target (rows, stride) = the mini-batch's rows of ``source``, cast."""
+    source = plan.machine.mirror(source)
     place = {
         "source_at": source, "row_stride": source.strides[0], "column_stride": source.strides[1]
     }  # fmt: skip
@@ -48,6 +49,7 @@ class DenseInput:
 
     Parameters
     ----------
+    machine : fastnn.kernels.machine.Machine
     X : ndarray of shape (n, n_features)
     rows : int
         Rows of the largest mini-batch.
@@ -69,7 +71,8 @@ class DenseInput:
         X, or a buffer for the mini-batch's rows of it.
     """
 
-    def __init__(self, X, rows, dtype, *, may_stay=True, ordered=False, is_late=False):
+    def __init__(self, machine, X, rows, dtype, *, may_stay=True, ordered=False, is_late=False):
+        X = machine.mirror(X)
         self.X, self.rows, self.is_late = X, rows, is_late
         row_bytes, column_bytes = X.strides
         self.in_place = (
@@ -85,7 +88,7 @@ class DenseInput:
             self.values = Values(X, row_bytes // X.itemsize, n, moves=True)
         else:
             stride = padded(n, dtype.itemsize)
-            self.values = Values(np.zeros((rows, stride), dtype), stride, n)  # (rows, stride)
+            self.values = Values(machine.zeros((rows, stride), dtype), stride, n)  # (rows, stride)
 
     def add_begin(self, plan):
         """Nothing has to be done before rows are gathered."""
@@ -97,7 +100,7 @@ class DenseInput:
         matrix, stride, n, _ = self.values
         add_gather(plan, self.X, matrix, block, is_late=self.is_late)
         if augmentation is not None:
-            augment = Augmentation(augmentation, matrix.dtype)
+            augment = Augmentation(plan.machine, augmentation, matrix.dtype)
             augment.add(plan, matrix, stride, masks.keys[-1:], block)
         if masks.rates[0] > 0:
             masks.add(plan, 0, matrix, matrix, n, block)
@@ -108,6 +111,7 @@ class SparseInput:
 
     Parameters
     ----------
+    machine : fastnn.kernels.machine.Machine
     X : CSR matrix of shape (n, n_features)
     rows : int
         Rows of the largest mini-batch.
@@ -118,14 +122,14 @@ class SparseInput:
     # There is no matrix of its values.
     is_late, values = False, None
 
-    def __init__(self, X, rows, dtype):
+    def __init__(self, machine, X, rows, dtype):
         self.X, self.rows = X, rows
         sizes = np.diff(X.indptr)
         largest = np.partition(sizes, len(sizes) - rows)[len(sizes) - rows :]
         capacity = int(largest.sum(dtype=np.int64))
-        self.start = np.zeros(rows + 1, np.int64)  # (rows + 1,)
-        self.indices = np.zeros(capacity, np.int64)  # (nnz,)
-        self.non_zeros = np.zeros(capacity, dtype)  # (nnz,)
+        self.start = machine.zeros(rows + 1, np.int64)  # (rows + 1,)
+        self.indices = machine.zeros(capacity, np.int64)  # (nnz,)
+        self.non_zeros = machine.zeros(capacity, dtype)  # (nnz,)
 
     @property
     def csr(self):

@@ -8,17 +8,21 @@ from fastnn.kernels import catalog
 class Masks:
     """The masks by which a step leaves out units of the input and of the hidden layers.
 
-    Attributes
+    Parameters
     ----------
+    machine : fastnn.kernels.machine.Machine
     rates : tuple of float
         The probability that a unit is left out, of the input and of each hidden layer.
-    keys : ndarray of shape (hidden layers + 2,), int64
+
+    Attributes
+    ----------
+    keys : memory of shape (hidden layers + 2,), int64
         One key of the step for each of these layers, and one for augmentation.
     """
 
-    def __init__(self, rates):
+    def __init__(self, machine, rates):
         self.rates = rates
-        self.keys = np.zeros(len(rates) + 1, np.int64)  # (hidden layers + 2,)
+        self.keys = machine.zeros(len(rates) + 1, np.int64)  # (hidden layers + 2,)
 
     def add_begin(self, plan, steps, seed):
         """In a chain of one task: the keys of the step's random decisions."""

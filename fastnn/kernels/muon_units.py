@@ -4,7 +4,7 @@ from math import sqrt
 
 import numpy as np
 
-from fastnn.kernels.cpu.jit import span, view
+from fastnn.kernels.memory import span, view
 from fastnn.kernels.named import load
 from fastnn.kernels.optimizers import Muon
 from fastnn.kernels.units import Scaling

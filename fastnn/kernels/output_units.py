@@ -5,7 +5,7 @@ See units.py for what templates are and how their comments say shapes and who wr
 
 import numpy as np
 
-from fastnn.kernels.cpu.jit import part, span, view
+from fastnn.kernels.memory import part, span, view
 from fastnn.kernels.units import N_STEP, ROW, rows_of_task
 
 

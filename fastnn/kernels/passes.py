@@ -1,8 +1,9 @@
-"""The way through the network that every plan of the CPU backend shares.
+"""The way through the network that all plans share.
 
 In group "rows" a task takes some rows of the mini-batch from the data to the deltas of every
 layer; in group "parameters" a task takes some rows of a weight matrix through its gradient,
-its update and its packing for the next step. `Pass` asks one layer after another for its units.
+its update and its packing for the next step. A machine may make several groups of either. `Pass`
+asks one layer after another for its units.
 """
 
 import numpy as np
@@ -10,20 +11,16 @@ from scipy import sparse
 
 from fastnn.kernels import catalog, inputs
 from fastnn.kernels.buffers import Buffers
-from fastnn.kernels.cpu.pace import Pace
 from fastnn.kernels.layers.base import Common
 from fastnn.kernels.layers.kinds import OPERATIONS
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.masks import Masks
-from fastnn.kernels.plan import Plan
+from fastnn.kernels.plan import Plan, even_block
 
-# ROW_BLOCK is the most rows of a task: enough to use a panel of weights many times.
-ROW_BLOCK = 104
-# Blocks of rows are multiples of EVEN_ROWS, which are whole register tiles on most processors. It
-# decides which sums are taken in parts, and so must not follow the tile.
-EVEN_ROWS = 8
-# CHUNK_ELEMENTS are those of the widest activation in a full-batch pass or a prediction.
+# CHUNK_ELEMENTS are those of the widest activation in a full-batch pass or a prediction, whose rows
+# are a multiple of CHUNK_ROWS.
 CHUNK_ELEMENTS = 1 << 20
+CHUNK_ROWS = 104
 # A mini-batch in parts has about PART_ROWS rows in each and MOST_PARTS of them at most, and at
 # least EXCHANGE_RATIO activations, inputs and outputs included, for each parameter.
 PART_ROWS = 96
@@ -42,7 +39,7 @@ def flops(network, rows, *, backward=True):
 def chunk_rows(network):
     """Rows of a block of a pass over all the data, so that its buffers stay in bounds."""
     rows = CHUNK_ELEMENTS // network.widest
-    return max(ROW_BLOCK, min(4096, rows // ROW_BLOCK * ROW_BLOCK))
+    return max(CHUNK_ROWS, min(4096, rows // CHUNK_ROWS * CHUNK_ROWS))
 
 
 def sums_in_parts(network, X, rows):
@@ -57,12 +54,6 @@ def sums_in_parts(network, X, rows):
         and 2 * PART_ROWS <= rows <= MOST_PARTS * PART_ROWS
         and (network.n_params <= exchanged)
     )
-
-
-def even_block(rows, n_blocks, n_threads=1):
-    """Rows of a block, for at least so many blocks and as many for each thread."""
-    n_blocks = -(-n_blocks // n_threads) * n_threads
-    return -(-rows // (n_blocks * EVEN_ROWS)) * EVEN_ROWS
 
 
 def cast(data, dtype):
@@ -85,15 +76,15 @@ class Pass:
     Parameters
     ----------
     network : Network
-    params : ndarray of shape (n_params,)
+    machine : fastnn.kernels.machine.Machine
+    params : memory of shape (n_params,)
     source : DenseInput or SparseInput
         What the first layer reads; see `fastnn.kernels.inputs.read`.
-    n_threads : int
     backward : bool
         Whether deltas are wanted.
-    input_delta : ndarray of shape (n, n_features), optional
+    input_delta : memory of shape (n, n_features), optional
         Where the delta of the input goes, if it is wanted, too.
-    out : ndarray of shape (n, n_outputs), optional
+    out : memory of shape (n, n_outputs), optional
         Where the outputs go; without it they go to a buffer of the mini-batch.
     regularization : Regularization, optional
         A step of training has it; other passes do not.
@@ -107,36 +98,37 @@ class Pass:
     def __init__(
         self,
         network,
+        machine,
         params,
         source,
         *,
-        n_threads,
         backward=False,
         input_delta=None,
         out=None,
         regularization=None,
     ):
-        self.network, self.params, self.out = network, params, out
+        self.network, self.machine, self.params, self.out = network, machine, params, out
         self.source, self.rows, self.backward = source, source.rows, backward
-        self.precision, self.n_threads = params.dtype.name, n_threads
+        self.precision = params.dtype.name
         self.regularization = regularization
         no_dropout = (0.0,) * (1 + len(network.activations))
-        self.masks = Masks((regularization and regularization.dropout) or no_dropout)
+        rates = (regularization and regularization.dropout) or no_dropout
+        self.masks = Masks(machine, rates)
         # Steps are short; passes over all the data are not.
         self.in_parts = regularization is not None and sums_in_parts(network, source.X, self.rows)
         if self.in_parts:
             self.row_block = even_block(self.rows, self.rows // PART_ROWS)
         else:
-            self.row_block = even_block(self.rows, -(-self.rows // ROW_BLOCK), n_threads)
+            self.row_block = machine.row_block(self.rows)
         # The losses of the mini-batch's rows, (rows,).
-        self.row_loss = np.zeros(self.rows) if backward else None
+        self.row_loss = machine.zeros(self.rows, np.float64) if backward else None
         # It does not know the operations in turn: a circle of them would keep its memory.
         common = Common(
             params,
             source,
             self.masks,
             regularization,
-            n_threads=n_threads,
+            machine=machine,
             row_block=self.row_block,
             in_parts=self.in_parts,
         )
@@ -149,6 +141,7 @@ class Pass:
         rooms = Buffers(
             [layer for layer, _ in layers],
             self.source,
+            self.machine,
             self.params.dtype,
             backward=self.backward,
             out=self.out,
@@ -186,7 +179,7 @@ class Pass:
         y : ndarray of shape (n, n_targets)
         weights : dict
             Arguments of `weigh` that say where the rows' weights are; empty where each is 1.
-        gradient : ndarray of shape (n_params,)
+        gradient : memory of shape (n_params,)
         """
         self.begin_rows_group()
         self.add_forward()
@@ -210,7 +203,8 @@ class Pass:
 
     def add_output(self, y):
         """In a chain over rows: targets, the rows' losses, and the last layer's delta."""
-        targets = np.zeros((self.rows, y.shape[1]), self.params.dtype)  # (rows, n_targets)
+        shape = (self.rows, y.shape[1])
+        targets = self.machine.zeros(shape, self.params.dtype)  # (rows, n_targets)
         inputs.add_gather(self.plan, y, targets, self.row_block)
         outputs = self.outputs
         self.plan.add(
@@ -249,13 +243,13 @@ class Pass:
 
     def preparation(self):
         """A plan of one group that packs the weights as they are now."""
-        plan = Plan()
+        plan = Plan(self.machine)
         plan.group()
         for operations in self.operations:
             operations.add_preparation(plan)
         return plan.compile()
 
     def pace(self):
-        """A `Pace`, which runs the plan."""
+        """What runs the plan; see `fastnn.kernels.machine.Machine`."""
         work = flops(self.network, self.rows, backward=self.backward)
-        return Pace(self.plan, work, self.n_threads)
+        return self.machine.pace(self.plan, work)

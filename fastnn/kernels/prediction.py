@@ -6,7 +6,6 @@ Making a plan takes about as long as predicting a hundred rows with a network of
 import numpy as np
 
 from fastnn.kernels import catalog
-from fastnn.kernels.cpu import threads
 from fastnn.kernels.inputs import read
 from fastnn.kernels.passes import Pass, chunk_rows
 
@@ -37,18 +36,19 @@ def add_forward(pass_, link):
     return plan.compile()
 
 
-def predict(network, params, X, link, n_threads):
+def predict(network, machine, params, X, link):
     """Outputs (n_rows, n_outputs) for X."""
     n_rows = X.shape[0]
     out = np.zeros((n_rows, network.n_outputs), params.dtype)  # (n_rows, n_outputs)
     chunk = min(n_rows, chunk_rows(network))
-    source = read(network, X, chunk, params.dtype)
-    pass_ = Pass(network, params, source, n_threads=n_threads, out=out)
+    source = read(machine, network, X, chunk, params.dtype)
+    pass_ = Pass(network, machine, machine.mirror(params), source, out=machine.mirror(out))
     add_forward(pass_, link)
     pace = pass_.pace()
     if pass_.is_packed:
-        pass_.preparation().run(1, 1, (0, 1), pace.team)
+        pace.run_once(pass_.preparation())
     pace.run(n_rows, chunk)
+    machine.pull(out)
     return out
 
 
@@ -61,15 +61,15 @@ def is_small(network, X):
     )
 
 
-def predict_small(network, params, X, link, n_threads, plans):
+def predict_small(network, machine, params, X, link, plans):
     """Outputs (n_rows, n_outputs) for X, by a plan of the dict ``plans``.
 
     A thread that uses a plan takes it out of the dict meanwhile, so that no other uses it.
     """
     n_rows = len(X)
     capacity = 1 << (n_rows - 1).bit_length()
-    key = (capacity, X.dtype.char, link, n_threads, catalog.meaning(network))
-    plan = plans.pop(key, None) or SmallPrediction(network, params, X, capacity, link, n_threads)
+    key = (capacity, X.dtype.char, link, machine.n_threads, catalog.meaning(network))
+    plan = plans.pop(key, None) or SmallPrediction(network, machine, params, X, capacity, link)
     outputs = plan(X)
     if len(plans) >= MOST_PLANS:
         plans.clear()
@@ -80,16 +80,17 @@ def predict_small(network, params, X, link, n_threads, plans):
 class SmallPrediction:
     """The forward pass of a network for up to ``capacity`` rows, of X's dtype."""
 
-    def __init__(self, network, params, X, capacity, link, n_threads):
-        self.out = np.zeros((capacity, network.n_outputs), params.dtype)
-        source = read(network, X, capacity, params.dtype, is_late=True)
-        pass_ = Pass(network, params, source, n_threads=n_threads, out=self.out)
+    def __init__(self, network, machine, params, X, capacity, link):
+        self.machine, self.out = machine, np.zeros((capacity, network.n_outputs), params.dtype)
+        source = read(machine, network, X, capacity, params.dtype, is_late=True)
+        pass_ = Pass(network, machine, params, source, out=self.out)
         self.plan = add_forward(pass_, link)
         self.pace = pass_.pace()
 
     def __call__(self, X):
-        self.plan.tell(
-            source_at=threads.address(X),
+        _, address = self.machine.locate(X)
+        self.plan.program.tell(
+            source_at=address,
             row_stride=X.strides[0],
             column_stride=X.strides[1],
         )

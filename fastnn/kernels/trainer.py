@@ -1,4 +1,4 @@
-"""Training on the CPU: the plan of a step, and its run over epochs."""
+"""Training: the plan of a step, and its run over epochs."""
 
 import numpy as np
 
@@ -11,30 +11,32 @@ from fastnn.kernels.passes import Pass, cast
 class Trainer:
     """Trains a network on mini-batches, in place; see `fastnn.backends.Trainer`.
 
-    A step is these groups: begin, begin_update, rows (see `Pass`), parameters, finish. Where
-    the gradient is clipped, "parameters" is two, as all of it has to be there first.
+    A step is these groups: begin, begin_update, rows (see `Pass`), parameters, finish. It has two
+    phases, the gradient and the update. A machine may join them in the group "parameters", where a
+    task takes some parameters through both. Otherwise, and where all of the gradient has to be
+    there first because it is clipped, they are groups of their own.
     """
 
-    def __init__(self, network, data, state, *, regularization, batch_size, n_threads):
-        self.batch_size = batch_size
+    def __init__(self, network, machine, data, state, *, regularization, batch_size):
+        self.machine, self.batch_size = machine, batch_size
         self.state, self.optimizer = state, state.optimizer
         self.regularization = regularization
-        params = state.params
-        data = cast(data, params.dtype)
+        self.params, self.slots = machine.mirror(state.params), machine.mirror(self.optimizer.slots)
+        data = cast(data, state.params.dtype)
         self._keep = data
-        source = read(network, data.X, batch_size, params.dtype, ordered=True)
+        source = read(machine, network, data.X, batch_size, self.params.dtype, ordered=True)
         pass_ = Pass(
             network,
-            params,
+            machine,
+            self.params,
             source,
-            n_threads=n_threads,
             backward=True,
             regularization=regularization,
         )
         self.rates = np.zeros(-(-data.X.shape[0] // batch_size))  # (mini-batches,)
-        self.gradient = np.zeros_like(params)  # (n_params,)
+        self.gradient = machine.zeros(self.params.shape, self.params.dtype)  # (n_params,)
         self.plan, self.precision = pass_.plan, pass_.precision
-        self._set_scalars(params.dtype)
+        self._set_scalars(self.params.dtype)
         weights = self._add_begin(pass_, data.sample_weight)
         pass_.add_rows_group(data.y, weights, self.gradient)
         if pass_.in_parts:
@@ -45,6 +47,10 @@ class Trainer:
         self.preparation = pass_.preparation()
         self.pace = pass_.pace()
 
+    def slot(self, name):
+        """The memory (n_params,) of one of the optimizer's slots."""
+        return self.slots[self.optimizer.rule.slots._fields.index(name)]
+
     def _set_scalars(self, dtype):
         regularization = self.regularization
         l1 = regularization.alpha * regularization.l1_ratio
@@ -54,15 +60,15 @@ class Trainer:
         if not self.optimizer.rule.decoupled:
             self.scalars[units.ALPHA] = regularization.alpha - l1
         rule = self.optimizer.rule
-        self.coefficients = np.zeros(len(rule.coefficients._fields), dtype)
-        self.average_weight = np.zeros(1, dtype)  # (1,)
+        self.coefficients = self.machine.zeros(len(rule.coefficients._fields), dtype)
+        self.average_weight = self.machine.zeros(1, dtype)  # (1,)
         # The gradient of the sum over a mini-batch becomes that of the mean loss by `Scaling`, in
         # the optimizer's own loop; but before it where more is to be done to the gradient.
         self.is_clipped = regularization.max_grad_norm is not None
         self.is_penalized = self.is_clipped or l1 > 0 or rule.orthogonal
-        self.scaling = self.penalty = np.array([1.0, 0.0, 0.0], dtype)  # (3,)
+        self.scaling = self.penalty = self.machine.mirror(np.array([1.0, 0.0, 0.0], dtype))  # (3,)
         if self.is_penalized:
-            self.penalty = np.zeros_like(self.scaling)
+            self.penalty = self.machine.zeros(3, dtype)  # (3,)
 
     def _add_begin(self, pass_, sample_weight):
         """The groups before "rows"; returns what its `weigh` takes of the weights."""
@@ -73,7 +79,7 @@ class Trainer:
         if sample_weight is None:
             self.plan.add(catalog.begin_step_unit(precision), **places)
         else:
-            batch_weights = np.zeros(self.batch_size, pass_.params.dtype)  # (rows,)
+            batch_weights = self.machine.zeros(self.batch_size, self.params.dtype)  # (rows,)
             weights = {"weights_at": batch_weights, "moving": False}
             self.plan.add(
                 catalog.begin_weighted_step_unit(precision),
@@ -117,16 +123,19 @@ class Trainer:
                     steps.append(_Step(self, parameters, n_sums, is_orthogonal))
                     n_sums += -(-parameters.shape[0] // units.SEGMENT)
         # Sums over some rows of each layer's weights, and of all gradients.
-        self.square_sums, self.norm_sums = np.zeros((2, n_sums))  # (segments,)
-        self.sizes = np.zeros(n_sums)  # (segments,), zeros where there is no L1 penalty
+        self.square_sums, self.norm_sums, self.sizes = (
+            self.machine.zeros(n_sums, np.float64) for _ in range(3)
+        )  # (segments,), zeros of the sizes where there is no L1 penalty
+        joined = self.machine.joins_phases and not self.is_clipped
         self.plan.group()
         for step in steps:
             self.plan.chain(tasks=step.parameters.tasks)
             step.add_gradient()
-            if not self.is_clipped:
+            if joined:
                 step.add_update()
-        if self.is_clipped:
-            self._add_clip(pass_)
+        if not joined:
+            if self.is_clipped:
+                self._add_clip(pass_)
             self.plan.group()
             for step in steps:
                 self.plan.chain(tasks=step.parameters.tasks)
@@ -173,18 +182,40 @@ class Trainer:
 
     def train_epoch(self, order, rates=None, deadline=None):
         """Train on the rows in that order; see `fastnn.backends.Trainer`."""
+        machine = self.machine
         self.scalars[units.LOSS] = 0.0
         order = np.ascontiguousarray(order, dtype=np.int64)
         n_rows = len(order)
         n_batches = -(-n_rows // self.batch_size)
         self.rates[:n_batches] = self.optimizer.rate if rates is None else rates
+        machine.push(self.scalars, self.rates, *self._small)
         if self.preparation is not None:
             # Once: from then on each step packs the weights that it has updated.
-            self.preparation.run(1, 1, (0, 1), self.pace.team)
+            self.pace.run_once(self.preparation)
             self.preparation = None
-        done = self.pace.run(n_rows, self.batch_size, order, deadline)
+        try:
+            done = self.pace.run(n_rows, self.batch_size, order, deadline)
+        finally:
+            machine.pull(self.scalars, *self._small, *self._results)
         self.rows_done = min(done * self.batch_size, n_rows)
         return float(self.scalars[units.LOSS]) / self.rows_done
+
+    @property
+    def _small(self):
+        """What the host may change between epochs, too: numbers of the optimizer, and counters."""
+        state, optimizer = self.state, self.optimizer
+        numbers = [optimizer.settings, optimizer.scalars, optimizer.step_rate, state.random_steps]
+        return numbers if state.average is None else [*numbers, state.average.numbers]
+
+    @property
+    def _results(self):
+        """What the host reads after each epoch."""
+        state = self.state
+        return (state.params,) if state.average is None else (state.params, state.average.values)
+
+    def fetch(self):
+        """Bring all of the state up to date; see `fastnn.backends.Trainer`."""
+        self.machine.pull(self.optimizer.slots)
 
 
 class _Step:
@@ -202,7 +233,7 @@ class _Step:
 
     def __init__(self, trainer, parameters, start, is_orthogonal):
         self.trainer, self.parameters, self.start = trainer, parameters, start
-        self.plan, self.params = trainer.plan, trainer.state.params
+        self.plan, self.params = trainer.plan, trainer.params
         self.precision = trainer.precision
         # A matrix with steps of orthogonal matrices finishes its step in groups of its own.
         self.orthogonalization = None
@@ -238,7 +269,7 @@ class _Step:
             self.orthogonalization.add_average(trainer.gradient)
             return
         if parameters.learned:
-            slots = trainer.optimizer.slots
+            slots = trainer.slots
             self.plan.add(
                 catalog.update_unit(self.precision, trainer.optimizer.rule_name),
                 params_at=self.params,

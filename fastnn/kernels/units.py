@@ -14,15 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn.kernels.cpu.jit import quotient, span, view
+from fastnn.kernels.memory import quotient, span, view
 from fastnn.kernels.named import load, store
 from fastnn.kernels.optimizers import AverageNumbers
+from fastnn.kernels.plan import N_STEP, ORDER, ROW, ROWS, SKIP
 
-# Places in the step's state (8,), int64: first row of the mini-batch in the order, its rows, 1 if
-# there is nothing to train on, and the address of the order (n,) in which the data's rows are
-# used, or 0.
-ROW, ROWS, SKIP, ORDER = range(4)
-N_STEP = 8
 # Places in the scalars (5,), float64: the weight of the mini-batch, the sum of the losses, the
 # strengths of the L2 and the L1 penalty, and what the weights of the mini-batch were multiplied by.
 WEIGHT_SUM, LOSS, ALPHA, ALPHA_1, LIFT = range(5)

@@ -53,6 +53,7 @@ class StochasticFit:
             If it is interrupted before it has done an epoch.
         """
         watch = self.watch
+        self.trainer = None
         try:
             watch.begin(self.state.params)
             outcome = self._run_epochs(random_state)
@@ -61,13 +62,15 @@ class StochasticFit:
                 raise
             outcome = watch.stop("interrupted")
         finally:
+            if self.trainer is not None:
+                self.trainer.fetch()
             params = watch.end(self.state.result)
         return params, outcome
 
     def _run_epochs(self, random_state):
         watch, order, state = self.watch, self.rows, self.state
         optimizer = state.optimizer
-        trainer = watch.prepare(self.make_trainer)
+        self.trainer = trainer = watch.prepare(self.make_trainer)
         n_batches = -(-len(order) // self.batch_size)
         for epoch in range(watch.max_epochs):
             watch.callbacks.begin_epoch()
@@ -81,6 +84,8 @@ class StochasticFit:
             self.schedule.end_epoch(optimizer, watch.progress.t)
             if not np.isfinite(loss) and not np.isfinite(state.params).all():
                 return watch.stop("diverged")
+            if watch.callbacks.see_state:
+                trainer.fetch()
             # Outputs that overflow are nothing to show.
             is_sound = np.isfinite(watch.last_figures).all()
             stops = watch.callbacks.end_epoch(state.result if is_sound else None)

@@ -97,6 +97,9 @@ class TimeUp(Exception):
 class NoCallbacks:
     """The callbacks of a fit that has none."""
 
+    # Whether they look at the state of the training.
+    see_state = False
+
     def begin(self, attributes):
         """The fit begins; ``attributes(params)`` are the fitted ones with these parameters."""
 

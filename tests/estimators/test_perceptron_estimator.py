@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from common import run_python
 from fastnn import Perceptron
-from fastnn.kernels import perceptron as kernel
+from fastnn.kernels.cpu import perceptron as kernel
 from perceptrons import INPUTS, OR, X3, Y3, assert_same, assert_weights
 
 # ---- as an estimator -------------------------------------------------------------------
@@ -214,7 +214,7 @@ def test_interrupted_fit_keeps_the_steps_that_were_made(monkeypatch):
 INTERRUPT = """
 import json, os, signal, threading, warnings
 import numpy as np
-from fastnn.kernels import perceptron as kernel
+from fastnn.kernels.cpu import perceptron as kernel
 from fastnn import Perceptron
 
 rng = np.random.default_rng(0)

@@ -16,7 +16,7 @@ from scipy import sparse
 
 import fastnn
 from fastnn.kernels import passes
-from fastnn.kernels.cpu import jit, matmul, pace, packing, simd
+from fastnn.kernels.cpu import dense, jit, matmul, pace, simd
 from fastnn.kernels.cpu.matmul import Factor, Matrix
 from fastnn.kernels.units import ADD, BIAS, ZERO
 from guard_pages import PAGE, allocate, guard_pages
@@ -235,7 +235,7 @@ def run_fit(case):
     # Threads for however small a network, forward packing, blocks of few rows, tasks in slices.
     pace.TOO_SMALL = pace.LARGE = 0
     pace.FIRST_TRIAL = float("inf")
-    packing.PACK_BYTES = 0 if case["packed"] else 1 << 20
+    dense.PACK_BYTES = 0 if case["packed"] else 1 << 20
     passes.CHUNK_ELEMENTS = 1 if case["small_chunks"] else 1 << 20
     pace.LONG = -1.0 if case["in_slices"] else 0.7
     yield fit_and_look(case, plain, y, weight)

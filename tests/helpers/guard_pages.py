@@ -14,8 +14,8 @@ from unittest.mock import patch
 import numpy as np
 from scipy import sparse
 
-from fastnn.kernels import perceptron, plan
-from fastnn.kernels.cpu import backend
+from fastnn.kernels import plan
+from fastnn.kernels.cpu import backend, perceptron
 from fastnn.network.data import Data
 
 PAGE = mmap.PAGESIZE

@@ -70,6 +70,9 @@ class ReferenceTrainer:
         take_step(self.network, self.optimizer, self.params, gradient)
         return loss * len(rows)
 
+    def fetch(self):
+        """Nothing: the state is up to date."""
+
 
 @dataclass
 class ReferenceBackend:

@@ -9,6 +9,7 @@ from common import RECORDINGS
 from fastnn.kernels import activations, catalog
 from fastnn.kernels.activations import ACTIVATIONS
 from fastnn.kernels.cpu import jit
+from fastnn.kernels.cpu.compiler import COMPILER
 
 RECORDED = json.loads((RECORDINGS / "activations.json").read_text())
 X = np.array(RECORDED["x"])
@@ -24,7 +25,7 @@ def loop(x, y, *learned):
 def compiled(function, x, *learned):
     """The kernels' version of a plain function on each element of x (n,)."""
     precision = x.dtype.name
-    scalar_function = catalog.bound(function)(precision)
+    scalar_function = catalog.bound(function)(COMPILER, precision)
     name = f"test_loop_{function.__name__}_{precision}"
     y = np.empty_like(x)
     call = jit.bind(loop, name, from_python=True, scalar_function=scalar_function)

@@ -16,8 +16,8 @@ from sklearn.utils._param_validation import InvalidParameterError
 from augmented import EVERYTHING, images, train
 from common import assert_same_model, run_python
 from fastnn import ImageAugmenter, MLPClassifier, MLPRegressor
+from fastnn.backends import get_backend
 from fastnn.exceptions import AdviceWarning
-from fastnn.kernels import augmentation
 from fastnn.kernels.cpu import pace
 from processors import AVX2, host_has
 from reference_augmentation import augmented
@@ -73,7 +73,7 @@ def test_against_the_oracle(some, fill, shape, dtype):
     augmenter = ImageAugmenter(shape, **settings, fill=fill)
     X = images(7, shape, dtype)
     checked = augmenter.check_images(X)
-    result = augmentation.augment(checked, X.copy(), seed=3)
+    result = get_backend().augment(checked, X.copy(), seed=3)
     tolerance = 5e-5 if dtype == np.float32 else 1e-11
     np.testing.assert_allclose(result, augmented(checked, X, seed=3), atol=tolerance)
 
@@ -246,7 +246,7 @@ def test_training_sees_what_transform_shows(dtype, dropout):
     """A first step, bit by bit; dropout and augmentation draw from places of their own."""
     X = images(100, dtype=dtype)
     augmenter = ImageAugmenter((9, 12), **EVERYTHING)
-    shown = augmentation.augment(augmenter.check_images(X), X.copy(), seed=3)
+    shown = get_backend().augment(augmenter.check_images(X), X.copy(), seed=3)
     how = dict(dtype=dtype, dropout=dropout)
     np.testing.assert_array_equal(train(X, augmenter, **how), train(shown, None, **how))
     assert (train(X, None, **how) != train(shown, None, **how)).any()

@@ -4,19 +4,21 @@ import numpy as np
 import pytest
 
 from fastnn.kernels.buffers import Buffers
+from fastnn.kernels.cpu.machine import CpuMachine
 from fastnn.kernels.inputs import read
 from fastnn.network.multilayer import multilayer_perceptron
 
 ROWS = 6
+MACHINE = CpuMachine(1)
 DROPOUT = (0.0, 0.5)
 
 
 def matrices(name, *, backward, batch_norm=False, rates=DROPOUT):
     """The matrices that go from layer to layer, X and the outputs included, as numbers."""
     network = multilayer_perceptron((3, 4, 2), name, "log_loss", batch_norm=batch_norm)
-    source = read(network, np.zeros((ROWS, 3)), ROWS, np.dtype(float))
+    source = read(MACHINE, network, np.zeros((ROWS, 3)), ROWS, np.dtype(float))
     layers = [layer for layer, _ in network.layers_with_dropout(rates)]
-    rooms = Buffers(layers, source, np.dtype(float), backward=backward).rooms
+    rooms = Buffers(layers, source, MACHINE, np.dtype(float), backward=backward).rooms
     assert (rooms[0].delta is not None) == backward
     found = [rooms[0].input.matrix, *(room.output.matrix for room in rooms)]
     # Every layer reads what the one before it has written.

@@ -6,6 +6,7 @@ from scipy.special import ndtr
 
 from fastnn.kernels import elementary
 from fastnn.kernels.cpu import jit
+from fastnn.kernels.cpu.compiler import COMPILER
 
 PRECISIONS = ("float32", "float64")
 # Units in the last place. tanh divides two rounded values.
@@ -19,7 +20,7 @@ def loop(x, y):
 
 def apply(name, x):
     """The kernels' function on each element of x (n,)."""
-    function = elementary.bindings(x.dtype.name)[name]
+    function = elementary.bindings(COMPILER, x.dtype.name)[name]
     y = np.empty_like(x)
     name = f"test_loop_{name}_{x.dtype.name}"
     jit.bind(loop, name, from_python=True, scalar_function=function)(x, y)

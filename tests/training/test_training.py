@@ -50,6 +50,9 @@ class ScriptedTrainer:
             self.params[1] = np.nan
         return loss
 
+    def fetch(self):
+        """Nothing: there is no other memory."""
+
 
 def sgd(rate=0.1):
     return OptimizerState("sgd", 2, np.float64, rate)

@@ -21,7 +21,8 @@ from queue import SimpleQueue
 import numpy as np
 
 from fastnn.kernels.cpu import atomics, jit, threads
-from fastnn.kernels.cpu.jit import call_with_three, view
+from fastnn.kernels.cpu.jit import call_with_three
+from fastnn.kernels.memory import view
 
 # The first words of a job and of a slot are what a task needs: the addresses of `plan.run_task`, of
 # the step's state and of the tables.

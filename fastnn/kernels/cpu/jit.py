@@ -12,7 +12,6 @@ plain one in the same way; LLVM inlines those.
 
 import contextlib
 import time
-import types
 from contextvars import ContextVar
 
 from llvmlite import ir
@@ -21,21 +20,20 @@ from numba import types as nb
 from numba.extending import intrinsic
 
 from fastnn import forks
+from fastnn.kernels.compiler import copy_function
 from fastnn.kernels.cpu import cache
 from fastnn.kernels.dispatchers import recipe
 from fastnn.kernels.numba_internals import (
     COMPILERS_LOCKS,
     InlinedCompiler,
     NativeFunction,
-    emit_array,
     emit_call,
     global_compiler_lock,
 )
+from fastnn.kernels.plan import MAX_ARGUMENTS
 
 FLAGS = {"error_model": "numpy", "_nrt": False}
 INLINED = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
-# Arguments of its own that a unit has at most.
-MAX_ARGUMENTS = 16
 
 _units = {}
 _functions = {}
@@ -45,16 +43,6 @@ _observers = ContextVar("observers", default=())
 SECONDS = {}
 
 forks.wait_for(*COMPILERS_LOCKS)
-
-
-def copy_function(function, name, bindings, cells=None):
-    """A copy of a plain function, renamed, with ``bindings`` added to its globals."""
-    clone = types.FunctionType(
-        function.__code__, {**function.__globals__, **bindings}, name, function.__defaults__, cells
-    )
-    clone.__qualname__ = name
-    clone.__module__ = function.__module__
-    return clone
 
 
 def bind(function, name, *, from_python=False, **bindings):
@@ -205,56 +193,3 @@ def call_with_three(typingctx, address, step, task, a, b, c):
         return context.get_dummy_value()
 
     return nb.void(*[nb.int64] * 6), codegen
-
-
-@intrinsic
-def quotient(typingctx, size, divisor):
-    """size // divisor for numbers not below zero; Numba's own ``//`` takes long to compile."""
-
-    def codegen(context, builder, signature, values):
-        return builder.udiv(*values)
-
-    return nb.int64(nb.int64, nb.int64), codegen
-
-
-def _emit_pointer(context, builder, array_type, address):
-    return builder.inttoptr(address, context.get_data_type(array_type.dtype).as_pointer())
-
-
-@intrinsic
-def view(typingctx, address, size, dtype):
-    """The ``size`` elements of ``dtype`` at ``address``, as a 1-D array."""
-    array_type = nb.Array(dtype.dtype, 1, "C")
-
-    def codegen(context, builder, signature, values):
-        data = _emit_pointer(context, builder, array_type, values[0])
-        return emit_array(context, builder, array_type, data, values[1])
-
-    return array_type(nb.int64, nb.int64, dtype), codegen
-
-
-@intrinsic
-def span(typingctx, address, first, last, dtype):
-    """The elements from ``first`` to ``last`` of those of ``dtype`` at ``address``."""
-    array_type = nb.Array(dtype.dtype, 1, "C")
-
-    def codegen(context, builder, signature, values):
-        address, first, last, _ = values
-        data = builder.gep(_emit_pointer(context, builder, array_type, address), [first])
-        return emit_array(context, builder, array_type, data, builder.sub(last, first))
-
-    return array_type(nb.int64, nb.int64, nb.int64, dtype), codegen
-
-
-@intrinsic
-def part(typingctx, array, first, last):
-    """The elements from ``first`` to ``last`` of a 1-D array. Slices take Numba long to compile."""
-
-    def codegen(context, builder, signature, values):
-        whole, first, last = values
-        data = context.make_array(array)(context, builder, whole).data
-        return emit_array(
-            context, builder, array, builder.gep(data, [first]), builder.sub(last, first)
-        )
-
-    return array(array, nb.int64, nb.int64), codegen

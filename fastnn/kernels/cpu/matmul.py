@@ -17,7 +17,7 @@ from numba import types as nb
 from numba.extending import intrinsic
 
 from fastnn.kernels.cpu import jit, simd
-from fastnn.kernels.cpu.jit import part, quotient
+from fastnn.kernels.memory import part, quotient
 from fastnn.kernels.numba_internals import emit_call
 
 # BLOCK_K is the depth of a block of k: a panel of it stays in the first-level cache.

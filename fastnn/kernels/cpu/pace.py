@@ -12,7 +12,7 @@ faster one goes on.
 
 import time
 
-from fastnn.kernels.units import SKIP
+from fastnn.kernels.plan import SKIP
 
 # A slice should take SLICE seconds, and one that tries the other number of threads TRIAL.
 SLICE, TRIAL = 0.05, 0.005
@@ -46,15 +46,16 @@ class Pace:
 
     Parameters
     ----------
-    plan : Plan
+    program : fastnn.kernels.cpu.lead.Program
+        The plan's.
     flops : int
         Floating point operations of a mini-batch.
     n_threads : int
         The most threads that may be used.
     """
 
-    def __init__(self, plan, flops, n_threads):
-        self.plan = plan
+    def __init__(self, program, flops, n_threads):
+        self.program = program
         self.n_threads = n_threads
         self.may_choose = n_threads > 1 and may_be_shared(flops)
         self.team = n_threads if self.may_choose and flops >= LARGE else 1
@@ -78,7 +79,7 @@ class Pace:
             team = self.team if not is_trial else 1 if self.team > 1 else self.n_threads
             seconds = self.seconds[self.team]
             # The time that it takes to start or wake helpers is not the slice's.
-            self.plan.summon(team, min(n_rows, batch_size))
+            self.program.summon(team, min(n_rows, batch_size))
             begin = time.perf_counter()
             if seconds > LONG:
                 count = 1
@@ -86,13 +87,17 @@ class Pace:
             else:
                 fitting = int((TRIAL if is_trial else SLICE) / (seconds + 1e-9))
                 count = min(max(1, fitting), n_batches - batch)
-                self.plan.run(n_rows, batch_size, (batch, batch + count), team, order=order)
+                self.program.run(n_rows, batch_size, (batch, batch + count), team, order=order)
             now = time.perf_counter()
             self._record(team, now - begin, count, is_trial)
             batch += count
             if deadline is not None and now >= deadline:
                 break
         return batch
+
+    def run_once(self, plan):
+        """Run another plan, to which the rows of the data do not matter."""
+        plan.program.run(1, 1, (0, 1), self.team)
 
     def _wait(self):
         """Seconds of work that the next trial waits for."""
@@ -110,16 +115,16 @@ class Pace:
 
     def _run_in_parts(self, n_rows, batch_size, batch, team, order):
         """Run one mini-batch group by group, and some tasks of a group at a time."""
-        plan = self.plan
+        program, tables = self.program, self.program.tables
         rows = min(batch_size, n_rows - batch * batch_size)
-        counts = [plan.n_tasks(group, rows) for group in range(plan.n_groups)]
+        counts = [tables.n_tasks(group, rows) for group in range(tables.n_groups)]
         # As many tasks run at a time as fit a slice if all take the same, but one for each thread.
         at_once = max(team, int(sum(counts) * SLICE / self.seconds[self.team]))
         for group, n_tasks in enumerate(counts):
-            if group > 0 and plan.step[SKIP]:
+            if group > 0 and program.step[SKIP]:
                 break
             for first in range(0, n_tasks, at_once):
-                plan.run(
+                program.run(
                     n_rows,
                     batch_size,
                     (batch, batch + 1),

@@ -7,9 +7,12 @@ units of a product, such as `weight_gradient`, find out what their task is, in w
 
 import numpy as np
 
-from fastnn.kernels.cpu.jit import part, quotient, span, view
+from fastnn.kernels.catalog import Unit, make_unit
+from fastnn.kernels.cpu import matmul
+from fastnn.kernels.cpu.compiler import COMPILER
 from fastnn.kernels.cpu.matmul import Factor, Matrix, call_multiply
-from fastnn.kernels.units import BIAS, N_STEP, ROW, ROWS, ZERO, rows_of_task
+from fastnn.kernels.memory import view
+from fastnn.kernels.units import BIAS, N_STEP, ROW, ROWS, ZERO
 
 
 def multiply(
@@ -135,78 +138,6 @@ def multiply_matrices(
     call_multiply(multiply_at, a, (b_at, b_stride, packed), c, 0, ZERO, sizes)
 
 
-def csr_matmul(
-    step, task, start_at, indices_at, values_at, weights_at, c_at, c_moving, ld, bias_at, n, block
-):
-    # c (rows, ld) = bias + X W, one multiply-add of a row of W for each non-zero, in order.
-    first, last = rows_of_task(step, task, block)
-    shift = c_moving * view(step, N_STEP, np.int64)[ROW]
-    starts = view(start_at, last + 1, np.int64)  # (rows + 1,)
-    indices = view(indices_at, starts[last], np.int64)  # (nnz,)
-    values = view(values_at, starts[last], real)  # (nnz,)
-    bias = view(bias_at, n, real)  # (n,)
-    for r in range(first, last):
-        out = span(c_at, (shift + r) * ld, (shift + r) * ld + n, real)  # (n,)
-        for j in range(n):
-            out[j] = bias[j]
-        for i in range(starts[r], starts[r + 1]):
-            add_scaled(out, values[i], view(weights_at, (indices[i] + 1) * n, real), indices[i] * n)
-
-
-def csr_gradient(
-    step,
-    task,
-    start_at,
-    indices_at,
-    values_at,
-    delta_at,
-    ld,
-    gradient_at,
-    n,
-    n_features,
-    init,
-    block,
-):
-    # gradient (n_features, n) = or += X^T delta, for the task's features. It takes the rows in
-    # order, so each sum is the dense one without its zeros.
-    rows = view(step, N_STEP, np.int64)[ROWS]
-    low, high = task * block, min(task * block + block, n_features)
-    gradient = view(gradient_at, high * n, real)  # (n_features, n)
-    if init == ZERO:
-        for i in range(low * n, high * n):
-            gradient[i] = real(0)
-    starts = view(start_at, rows + 1, np.int64)  # (rows + 1,)
-    indices = view(indices_at, starts[rows], np.int64)  # (nnz,)
-    values = view(values_at, starts[rows], real)  # (nnz,)
-    delta = view(delta_at, rows * ld, real)  # (rows, ld)
-    for r in range(rows):
-        i, end = starts[r], starts[r + 1]
-        i += first_not_below(part(indices, i, end), low)
-        while i < end and indices[i] < high:
-            at = indices[i] * n
-            add_scaled(part(gradient, at, at + n), values[i], delta, r * ld)
-            i += 1
-
-
-def add_scaled(out, scale, x, offset):
-    # out += scale * x[offset:], each with one rounding.
-    row = part(x, offset, offset + out.shape[0])
-    for j in range(out.shape[0]):
-        out[j] = fma(scale, row[j], out[j])
-
-
-def first_not_below(indices, value):
-    # Returns the first place in the sorted indices whose entry is not below the value.
-    low, high = 0, indices.shape[0]
-    while low < high:
-        middle = quotient(low + high, 2)
-        if indices[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
 def pack_panels(step, task, source_at, k_stride, column_stride, packed_at, k, n, along_k, block):
     # Pack B (k, n): ``block`` rows of it a task where along_k, else ``block`` columns.
     size = k if along_k else n
@@ -216,3 +147,46 @@ def pack_panels(step, task, source_at, k_stride, column_stride, packed_at, k, n,
     rows = (low, high) if along_k else (0, k)
     columns = (0, n) if along_k else (low, high)
     pack(Matrix(source, k_stride, column_stride), packed, k, n, rows, columns)
+
+
+# ---- the units -------------------------------------------------------------------------------
+
+
+def _of_matmul(name):
+    """A factory of "matmul" or of "pack"."""
+    return lambda compiler, precision: matmul.bindings(precision)[name]
+
+
+def multiply_at(precision):
+    """The address of the one function that multiplies matrices of a precision."""
+    return COMPILER.compile(make_unit(multiply, precision, matmul=_of_matmul("matmul")))
+
+
+def factors(precision):
+    """Arguments that every product has: the address of `multiply`, and the bytes of an element."""
+    return {"multiply_at": multiply_at(precision), "itemsize": np.dtype(precision).itemsize}
+
+
+def _without_mathematics(template):
+    """A unit that needs no mathematics of a precision."""
+    return Unit(template.__name__, template, lambda compiler: {})
+
+
+def multiply_rows_unit():
+    return _without_mathematics(multiply_rows)
+
+
+def weight_gradient_unit():
+    return _without_mathematics(weight_gradient)
+
+
+def part_gradient_unit():
+    return _without_mathematics(part_gradient)
+
+
+def multiply_matrices_unit():
+    return _without_mathematics(multiply_matrices)
+
+
+def pack_unit(precision):
+    return make_unit(pack_panels, precision, pack=_of_matmul("pack"))

@@ -13,10 +13,9 @@ from llvmlite import ir
 from numba import types as nb
 from numba.extending import intrinsic
 
+from fastnn.kernels.floats import IR_TYPES, NUMBA_TYPES, declare, declare_fma
 from fastnn.kernels.numba_internals import assembly, target_data
 
-IR_TYPES = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
-NUMBA_TYPES = {"float32": nb.float32, "float64": nb.float64}
 WORD = ir.IntType(64)
 INT32 = ir.IntType(32)
 
@@ -132,7 +131,7 @@ class _TileBuilder:
             arguments = [*middle, self.mask_type, self.vector]
         else:
             arguments = [self.vector, *middle, self.mask_type]
-        return _declare(self.builder.module, name, returns, arguments)
+        return declare(self.builder.module, name, returns, arguments)
 
     def _row_offset(self, i, stride):
         """Offset of row i of the tile; beyond the last row, of the last row again."""
@@ -220,22 +219,6 @@ class _TileBuilder:
         with builder.if_then(exists):
             for v, value in enumerate(totals):
                 self._store(value, self.c, offset, v)
-
-
-def _declare(module, name, returns, arguments):
-    if name in module.globals:
-        return module.globals[name]
-    return ir.Function(module, ir.FunctionType(returns, arguments), name)
-
-
-def declare_fma(module, value_type):
-    """LLVM's fma for a float or a vector of floats."""
-    if isinstance(value_type, ir.VectorType):
-        letter = "f32" if isinstance(value_type.element, ir.FloatType) else "f64"
-        name = f"llvm.fma.v{value_type.count}{letter}"
-    else:
-        name = "llvm.fma.f32" if isinstance(value_type, ir.FloatType) else "llvm.fma.f64"
-    return _declare(module, name, value_type, [value_type] * 3)
 
 
 def data_pointer(context, builder, array_type, array, offset):

@@ -7,8 +7,8 @@ import numpy as np
 
 from fastnn.kernels import catalog
 from fastnn.kernels.activations import ACTIVATIONS
-from fastnn.kernels.cpu.jit import span, view
 from fastnn.kernels.layers.base import Operations
+from fastnn.kernels.memory import span, view
 from fastnn.kernels.units import N_STEP, ROWS, ZERO, copy, rows_of_task
 
 
@@ -71,7 +71,7 @@ def activate_unit(precision, activation):
     entry = ACTIVATIONS[activation]
     template = activate if entry.learned is None else activate_learned
     label = catalog.label_of(activation, entry, entry.forward)
-    return catalog.compile_unit(template, precision, label, forward=catalog.bound(entry.forward))
+    return catalog.make_unit(template, precision, label, forward=catalog.bound(entry.forward))
 
 
 def backward_unit(precision, activation):
@@ -79,8 +79,8 @@ def backward_unit(precision, activation):
     gradient = catalog.bound(entry.gradient)
     if entry.learned is None:
         label = catalog.label_of(activation, entry, entry.gradient)
-        return catalog.compile_unit(backward, precision, label, gradient=gradient)
-    return catalog.compile_unit(
+        return catalog.make_unit(backward, precision, label, gradient=gradient)
+    return catalog.make_unit(
         backward_learned,
         precision,
         activation,
@@ -91,7 +91,7 @@ def backward_unit(precision, activation):
 
 
 def sum_rows_unit(precision):
-    return catalog.compile_unit(sum_rows, precision, lane_sum=catalog.lane_sum("values", "float64"))
+    return catalog.make_unit(sum_rows, precision, lane_sum=catalog.lane_sum("values", "float64"))
 
 
 def add_activation(plan, unit, source, target, slope, block):
@@ -120,7 +120,9 @@ class ActivationOperations(Operations):
         self.entry = ACTIVATIONS[layer.name]
         self.slope = self.part(common.params, "slope") if places else None
         # Each row's part of the slope's gradient, (rows,).
-        self.row_sums = np.zeros(common.rows) if places and room.delta is not None else None
+        self.row_sums = None
+        if places and room.delta is not None:
+            self.row_sums = common.machine.zeros(common.rows, np.float64)
 
     @classmethod
     def reads_again(cls, layer):
@@ -141,7 +143,7 @@ class ActivationOperations(Operations):
         delta, learned = self.room.delta, {}
         if self.slope is not None:
             learned = {
-                "slope_at": self.slope, "terms_at": np.zeros_like(delta.matrix),
+                "slope_at": self.slope, "terms_at": self.common.zeros(delta.matrix.shape),
                 "row_sums_at": self.row_sums,
             }  # fmt: skip
         saved = self.room.input if self.entry.gradient_of == "input" else self.room.output

@@ -45,13 +45,13 @@ class Common:
 
     Parameters
     ----------
-    params : ndarray of shape (n_params,)
+    params : memory of shape (n_params,)
     source : DenseInput or SparseInput
         What the first layer reads; see `fastnn.kernels.inputs.read`.
     masks : Masks
         Those of dropout.
     regularization : Regularization or None
-    n_threads : int
+    machine : fastnn.kernels.machine.Machine
     row_block : int
         Rows of the mini-batch in a task.
     in_parts : bool
@@ -64,17 +64,21 @@ class Common:
     precision : {"float32", "float64"}
     rows : int
         Rows of the largest mini-batch.
-    parts : ndarray of shape (parts * n_params,) or None
+    parts : memory of shape (parts * n_params,) or None
         The gradients in parts.
     """
 
-    def __init__(self, params, source, masks, regularization, *, n_threads, row_block, in_parts):
+    def __init__(self, params, source, masks, regularization, *, machine, row_block, in_parts):
         self.params, self.source, self.masks = params, source, masks
-        self.regularization, self.n_threads = regularization, n_threads
+        self.regularization, self.machine = regularization, machine
         self.row_block, self.in_parts = row_block, in_parts
-        self.plan, self.precision, self.rows = Plan(), params.dtype.name, source.rows
+        self.plan, self.precision, self.rows = Plan(machine), params.dtype.name, source.rows
         n_parts = -(-self.rows // row_block)
-        self.parts = np.zeros(n_parts * len(params), params.dtype) if in_parts else None
+        self.parts = machine.zeros(n_parts * len(params), params.dtype) if in_parts else None
+
+    def zeros(self, shape):
+        """Memory of the machine in the network's precision."""
+        return self.machine.zeros(shape, self.params.dtype)
 
     def begin_rows_group(self):
         """Begin a group with a chain over the rows of the mini-batch."""
@@ -93,6 +97,11 @@ class Common:
             size=size,
             block=block,
         )
+
+
+def part_of(places, vector, name):
+    """A block's part of a vector of all parameters, which begins at the block's first."""
+    return vector[places[name].offset :]
 
 
 class Operations:
@@ -132,7 +141,7 @@ class Operations:
 
     def part(self, vector, name):
         """A block's part of a vector of all parameters, which begins at the block's first."""
-        return vector[self.places[name].offset :]
+        return part_of(self.places, vector, name)
 
     # ---- what a layer adds to a plan -----------------------------------------------
 

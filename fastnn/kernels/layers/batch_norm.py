@@ -9,8 +9,8 @@ from math import sqrt
 import numpy as np
 
 from fastnn.kernels import catalog
-from fastnn.kernels.cpu.jit import span, view
 from fastnn.kernels.layers.base import Operations
+from fastnn.kernels.memory import span, view
 from fastnn.kernels.units import N_STEP, ROWS, rows_of_task
 
 # A task that reads all rows has at most COLUMNS columns.
@@ -132,8 +132,8 @@ class BatchNormOperations(Operations):
 
     def __init__(self, layer, places, room, common):
         super().__init__(layer, places, room, common)
-        self.mean = np.zeros(room.input.stride, common.params.dtype)  # (stride,)
-        self.factor = np.zeros_like(self.mean)  # (stride,)
+        self.mean = common.zeros(room.input.stride)  # (stride,)
+        self.factor = common.zeros(room.input.stride)  # (stride,)
         # The input, and then the normalised.
         self.matrix = {"z_at": room.input.matrix, "ld": room.input.stride, "n": layer.n}
 
@@ -149,7 +149,7 @@ class BatchNormOperations(Operations):
         momentum = float(common.regularization.norm_momentum)
         block = self._begin_columns_group()
         common.plan.add(
-            catalog.compile_unit(norm_statistics, common.precision),
+            catalog.make_unit(norm_statistics, common.precision),
             **self.matrix,
             mean_at=self.mean,
             factor_at=self.factor,
@@ -161,7 +161,7 @@ class BatchNormOperations(Operations):
         )
         common.begin_rows_group()
         common.plan.add(
-            catalog.compile_unit(normalize, common.precision),
+            catalog.make_unit(normalize, common.precision),
             **self.matrix,
             mean_at=self.mean,
             factor_at=self.factor,
@@ -180,7 +180,7 @@ class BatchNormOperations(Operations):
         }
         block = self._begin_columns_group()
         common.plan.add(
-            catalog.compile_unit(norm_sums, common.precision),
+            catalog.make_unit(norm_sums, common.precision),
             delta_at=delta.matrix,
             **self.matrix,
             **gradients,
@@ -188,7 +188,7 @@ class BatchNormOperations(Operations):
         )
         common.begin_rows_group()
         common.plan.add(
-            catalog.compile_unit(norm_backward, common.precision),
+            catalog.make_unit(norm_backward, common.precision),
             delta_at=delta.matrix,
             **self.matrix,
             scale_at=self.part(common.params, "scale"),

@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 
 from common import run_python
 from fastnn import Perceptron
-from fastnn.kernels import perceptron as kernel
+from fastnn.kernels.cpu import perceptron as kernel
 from input_kinds import LAYOUTS, SPARSE, views
 from perceptrons import (
     AND,

@@ -1,13 +1,32 @@
-"""CPU intrinsics on single floats: fma, polynomials, and the parts of a float.
+"""Intrinsics on single floats: fma, polynomials, and the parts of a float. They know no device.
 
 Loops over them vectorise. Results never depend on the processor, as every fma is explicit.
 """
 
 import numpy as np
 from llvmlite import ir
+from numba import types as nb
 from numba.extending import intrinsic
 
-from fastnn.kernels.cpu.simd import IR_TYPES, NUMBA_TYPES, declare_fma
+IR_TYPES = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
+NUMBA_TYPES = {"float32": nb.float32, "float64": nb.float64}
+
+
+def declare(module, name, returns, arguments):
+    """The function of that name and type, declared in a module of LLVM's."""
+    if name in module.globals:
+        return module.globals[name]
+    return ir.Function(module, ir.FunctionType(returns, arguments), name)
+
+
+def declare_fma(module, value_type):
+    """LLVM's fma for a float or a vector of floats."""
+    if isinstance(value_type, ir.VectorType):
+        letter = "f32" if isinstance(value_type.element, ir.FloatType) else "f64"
+        name = f"llvm.fma.v{value_type.count}{letter}"
+    else:
+        name = "llvm.fma.f32" if isinstance(value_type, ir.FloatType) else "llvm.fma.f64"
+    return declare(module, name, value_type, [value_type] * 3)
 
 
 def make_fma(precision):

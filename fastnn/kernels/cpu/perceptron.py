@@ -16,11 +16,12 @@ from numba.extending import intrinsic
 from scipy import sparse
 
 from fastnn.kernels import catalog
-from fastnn.kernels.catalog import bound, compile_unit, constant
+from fastnn.kernels.catalog import bound, constant, make_unit
 from fastnn.kernels.cpu import threads
-from fastnn.kernels.cpu.jit import span, view
+from fastnn.kernels.cpu.compiler import COMPILER
 from fastnn.kernels.cpu.pace import SLICE
 from fastnn.kernels.cpu.simd import SUM_LANES, data_pointer
+from fastnn.kernels.memory import span, view
 
 # Places in a job (24,), int64; *_AT are addresses. The first say what X is, and INDPTR_AT and
 # INDICES_AT are for CSR alone.
@@ -175,7 +176,7 @@ def multiply_lanes(typingctx, x, y, n, lanes):
 def _perceive_at(kind, weighted_sum, add_row, read_row):
     """The address of `perceive` for one kind of X."""
 
-    unit = compile_unit(
+    unit = make_unit(
         perceive,
         "float64",
         kind,
@@ -183,7 +184,7 @@ def _perceive_at(kind, weighted_sum, add_row, read_row):
         weighted_sum=bound(weighted_sum, lane_sum=catalog.lane_sum("values")),
         learn=bound(learn, add_row.__name__, add_row=bound(add_row)),
     )
-    return unit.address
+    return COMPILER.compile(unit)
 
 
 def _dense_at(source):
