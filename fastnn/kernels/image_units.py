@@ -73,9 +73,12 @@ def augment(
             locate(motion(key, settings), sizes, grid, displacements, offsets, places)
             for channel in range(sizes[CHANNELS]):
                 pad(image, channel, sizes, settings, rest)
+                sync()
                 sample(rest, offsets, places, image, channel, sizes)
+                sync()
         if settings[CONTRAST] > 0.0:
             change_contrast(image, real(settings[CONTRAST] * draw(key, CONTRAST)))
+            sync()
 
 
 def uniform(key, place):
@@ -97,8 +100,9 @@ def displace(key, sizes, multiply_at, smoothing_at, displacements_at, rest_at):
     noise_at = rest_at  # (2, grid_height, grid_width)
     half_at = noise_at + n_noise * ITEMSIZE  # (2, grid_height, width)
     noise = view(noise_at, n_noise, real)
-    for i in range(n_noise):
+    for i in by_threads(n_noise):
         noise[i] = uniform(key, NOISE + i)
+    sync()
     factor, half = (rows_at, width, 0), (half_at, width)
     sizes = (2 * grid_height, width, grid_width)
     call_multiply(multiply_at, (noise_at, grid_width, 1), factor, half, 0, ZERO, sizes)
@@ -146,7 +150,7 @@ def locate(affine, sizes, grid, displacements, offsets, places):
     grid_y, grid_x = part(grid, 0, n_pixels), part(grid, n_pixels, 2 * n_pixels)
     moved_y, moved_x = part(displacements, 0, n_pixels), part(displacements, n_pixels, 2 * n_pixels)
     offset_y, offset_x = part(offsets, 0, n_pixels), part(offsets, n_pixels, 2 * n_pixels)
-    for i in range(n_pixels):
+    for i in by_threads(n_pixels):
         y = a_yy * grid_y[i] + (a_yx * grid_x[i] + (b_y + moved_y[i]))
         x = a_xx * grid_x[i] + (a_xy * grid_y[i] + (b_x + moved_x[i]))
         y = y if y > real(0) else real(0)
@@ -164,20 +168,25 @@ def pad(image, channel, sizes, settings, padded):
     height, width, channels = sizes[HEIGHT], sizes[WIDTH], sizes[CHANNELS]
     pitch = width + AROUND
     has_fill, fill = sizes[HAS_FILL] == 1, real(settings[FILL])
-    for y in range(height):
+    for y in by_warps(0, height):
         row = part(padded, (y + BEFORE) * pitch, (y + BEFORE + 1) * pitch)
         source = part(image, y * width * channels, (y + 1) * width * channels)
         inside = part(row, BEFORE, BEFORE + width)
-        for x in range(width):
+        for x in by_lanes(width):
             inside[x] = source[x * channels + channel]
+    sync()
+    for y in by_threads(height):
+        row = part(padded, (y + BEFORE) * pitch, (y + BEFORE + 1) * pitch)
+        inside = part(row, BEFORE, BEFORE + width)
         row[0] = fill if has_fill else inside[0]
         row[width + 1] = fill if has_fill else inside[width - 1]
         row[width + 2] = row[width + 1]
+    sync()
     for y in (0, height + 1, height + 2):
         row = part(padded, y * pitch, (y + 1) * pitch)
         nearest = 1 if y == 0 else height
         source = part(padded, nearest * pitch, (nearest + 1) * pitch)
-        for x in range(pitch):
+        for x in by_threads(pitch):
             row[x] = fill if has_fill else source[x]
 
 
@@ -188,7 +197,7 @@ def sample(padded, offsets, places, image, channel, sizes):
     pitch = width + AROUND
     below = part(padded, pitch, padded.shape[0])
     offset_y, offset_x = part(offsets, 0, n_pixels), part(offsets, n_pixels, 2 * n_pixels)
-    for i in range(n_pixels):
+    for i in by_threads(n_pixels):
         place = np.uint32(places[i])
         top, bottom = padded[place], below[place]
         top += offset_x[i] * (padded[place + np.uint32(1)] - top)
@@ -200,5 +209,6 @@ def change_contrast(image, change):
     # The image = its mean + (1 + change) times what each number is above it.
     size = image.shape[0]
     mean = lane_sum(image, 0, size) / real(size)
-    for i in range(size):
+    sync()
+    for i in by_threads(size):
         image[i] = mean + (real(1) + change) * (image[i] - mean)

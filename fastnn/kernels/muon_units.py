@@ -35,7 +35,7 @@ def average_gradient(
     g = span(gradient_at, offset + low, offset + high, real)
     average = span(average_at, offset + low, offset + high, real)
     x = span(x_at, low, high, real)
-    for i in range(x.shape[0]):
+    for i in by_threads(x.shape[0]):
         own = (real(1) - momentum) * (g[i] * scale)
         average[i] = momentum * average[i] + own
         x[i] = momentum * average[i] + own if nesterov else average[i]
@@ -46,7 +46,7 @@ def normalize_matrix(step, task, x_at, sums_at, n_sums, size, block):
     norm = sqrt(lane_sum(view(sums_at, n_sums, np.float64), 0, n_sums))
     factor = real(1.0 / max(norm, SMALLEST_NORM))
     x = span(x_at, task * block, min(task * block + block, size), real)
-    for i in range(x.shape[0]):
+    for i in by_threads(x.shape[0]):
         x[i] = x[i] * factor
 
 
@@ -56,9 +56,10 @@ def mix(step, task, gram_at, square_at, n, target_at, block):
     gram = span(gram_at, low * n, high * n, real)  # (task's rows, n)
     square = span(square_at, low * n, high * n, real)  # (task's rows, n)
     target = span(target_at, low * n, high * n, real)  # (task's rows, n)
-    for i in range(target.shape[0]):
+    for i in by_threads(target.shape[0]):
         target[i] = real(B) * gram[i] + real(C) * square[i]
-    for row in range(high - low):
+    sync()
+    for row in by_threads(high - low):
         target[row * n + low + row] += real(A)
 
 
@@ -68,5 +69,5 @@ def orthogonal_update(step, task, params_at, x_at, coefficients_at, scale_at, of
     c = load(coefficients_at, 0, 1, real, Muon)
     rate = c.rate * real(view(scale_at, 1, np.float64)[0])
     w, x = span(params_at, offset + low, offset + high, real), span(x_at, low, high, real)
-    for i in range(w.shape[0]):
+    for i in by_threads(w.shape[0]):
         w[i] = c.keep * w[i] - rate * x[i]

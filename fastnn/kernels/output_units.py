@@ -5,7 +5,7 @@ See units.py for what templates are and how their comments say shapes and who wr
 
 import numpy as np
 
-from fastnn.kernels.memory import part, span, view
+from fastnn.kernels.memory import part, quotient, span, view
 from fastnn.kernels.units import N_STEP, ROW, rows_of_task
 
 
@@ -28,7 +28,7 @@ def weigh(step, task, weights_at, moving, delta_at, n, row_loss_at, block):
     weights = span(weights_at, start + first, start + last, real)  # (task's rows,)
     delta = span(delta_at, first * n, last * n, real)  # (task's rows, n)
     row_loss = span(row_loss_at, first, last, np.float64)  # (task's rows,)
-    for r in range(weights.shape[0]):
+    for r in by_threads(weights.shape[0]):
         row_loss[r] *= np.float64(weights[r])
         for j in range(r * n, r * n + n):
             delta[j] *= weights[r]
@@ -40,21 +40,23 @@ def without_parameter(z, y, p):
 
 def separate_loss(z, y, delta, row_loss, n, parameter):
     # A loss that is a sum over the outputs. delta holds the terms of the loss first.
-    for i in range(z.shape[0]):
+    for i in by_threads(z.shape[0]):
         delta[i] = value(z[i], y[i], parameter)
-    for r in range(row_loss.shape[0]):
+    sync()
+    for r in by_threads(row_loss.shape[0]):
         total = 0.0
         for j in range(r * n, r * n + n):
             total += np.float64(delta[j])
         row_loss[r] = total
-    for i in range(z.shape[0]):
+    sync()
+    for i in by_threads(z.shape[0]):
         delta[i] = gradient(z[i], y[i], parameter)
 
 
 def softmax_loss(z, y, delta, row_loss, n, parameter):
     # y (rows,) holds class indices. z becomes z - max(z), and delta softmax(z) for the loss.
     softmax_exp(z, delta, n)
-    for r in range(row_loss.shape[0]):
+    for r in by_threads(row_loss.shape[0]):
         row = part(delta, r * n, r * n + n)
         total = softmax_normalize(row)
         z_row = part(z, r * n, r * n + n)
@@ -63,22 +65,24 @@ def softmax_loss(z, y, delta, row_loss, n, parameter):
 
 def coupled_loss(z, y, delta, row_loss, n, parameter):
     # The same for a loss of the raw outputs of a row.
-    for r in range(row_loss.shape[0]):
+    for r in by_threads(row_loss.shape[0]):
         row, z_row = part(delta, r * n, r * n + n), part(z, r * n, r * n + n)
         row_loss[r] = np.float64(value(z_row, row, real(0), np.int64(y[r]), parameter))
 
 
 def softmax_exp(z, out, n):
     # z (rows * n,) = z - max of its row; out = exp of that.
-    for start in range(0, z.shape[0], n):
-        row = part(z, start, start + n)
+    for r in by_threads(quotient(z.shape[0], n)):
+        row = part(z, r * n, r * n + n)
         highest = row[0]
         for j in range(1, n):
             highest = row[j] if row[j] > highest else highest
         for j in range(n):
             row[j] -= highest
-    for i in range(z.shape[0]):
+    sync()
+    for i in by_threads(z.shape[0]):
         out[i] = exp(z[i])
+    sync()
 
 
 def softmax_normalize(row):
@@ -100,11 +104,11 @@ def link(step, task, z_at, n, moving, block):
 
 
 def separate_link(z, n):
-    for i in range(z.shape[0]):
+    for i in by_threads(z.shape[0]):
         z[i] = inverse_link(z[i])
 
 
 def softmax_link(z, n):
     softmax_exp(z, z, n)
-    for start in range(0, z.shape[0], n):
-        softmax_normalize(part(z, start, start + n))
+    for r in by_threads(quotient(z.shape[0], n)):
+        softmax_normalize(part(z, r * n, r * n + n))

@@ -57,12 +57,15 @@ class Tables:
     units : ndarray of shape (units, N_UNIT), int64
     late : dict
         The row and the column of late arguments in the table of units, by their names.
+    memory : list
+        What keeps the memory alive that the units' arguments are addresses of.
     """
 
     groups: np.ndarray
     chains: np.ndarray
     units: np.ndarray
     late: dict
+    memory: list
 
     @property
     def n_groups(self):
@@ -139,6 +142,7 @@ class Plan:
             np.array(self.chains, dtype=np.int64).reshape(-1, N_CHAIN),
             np.array(self.units, dtype=np.int64).reshape(-1, N_UNIT),
             self.late,
+            self._memory,
         )
         self.program = self.machine.program(self.tables)
         return self

@@ -84,6 +84,7 @@ class Trainer:
             self.plan.add(
                 catalog.begin_weighted_step_unit(precision),
                 weights_at=sample_weight,
+                own_weights_at=self.machine.zeros(self.batch_size, np.float64),
                 batch_weights_at=batch_weights,
                 **places,
             )

@@ -57,25 +57,34 @@ def row_number(state, i):
 def begin_step(step, task, scalars_at, scaling_at):
     # The weight of a mini-batch whose rows all have weight 1.
     rows = view(step, N_STEP, np.int64)[ROWS]
-    set_weight(np.float64(rows), 1.0, scalars_at, scaling_at)
+    if is_first_thread():
+        set_weight(np.float64(rows), 1.0, scalars_at, scaling_at)
 
 
-def begin_weighted_step(step, task, weights_at, batch_weights_at, scalars_at, scaling_at):
-    # batch_weights (rows,) = the weights of the mini-batch's rows, lifted. Where their sum is zero
-    # there is nothing to train on.
+def begin_weighted_step(
+    step, task, weights_at, own_weights_at, batch_weights_at, scalars_at, scaling_at
+):
+    # own_weights (rows,) = the weights of the mini-batch's rows; batch_weights (rows,) = these,
+    # lifted and rounded. Where their sum is zero there is nothing to train on.
     state = view(step, N_STEP, np.int64)  # (8,)
     rows, first = state[ROWS], state[ROW]
-    batch_weights = view(batch_weights_at, rows, real)  # (rows,)
-    least, most = 0.0, 0.0
-    for r in range(rows):
+    weights = view(own_weights_at, rows, np.float64)  # (rows,)
+    for r in by_threads(rows):
         row = row_number(state, first + r)
-        weight = view(weights_at, row + 1, np.float64)[row]
-        least, most = min(least, weight), max(most, weight)
+        weights[r] = view(weights_at, row + 1, np.float64)[row]
+    sync()
+    if is_first_thread():
+        lift_weights(weights, view(batch_weights_at, rows, real), state, scalars_at, scaling_at)
+
+
+def lift_weights(weights, batch_weights, state, scalars_at, scaling_at):
+    least, most = 0.0, 0.0
+    for r in range(weights.shape[0]):
+        least, most = min(least, weights[r]), max(most, weights[r])
     lift = lift_of(max(most, -least))
     total, rounded = 0.0, 0.0
-    for r in range(rows):
-        row = row_number(state, first + r)
-        weight = lift * view(weights_at, row + 1, np.float64)[row]
+    for r in range(weights.shape[0]):
+        weight = lift * weights[r]
         batch_weights[r] = weight
         total += weight
         rounded += np.float64(batch_weights[r])
@@ -110,6 +119,8 @@ def begin_update(
 ):
     # The optimizer's own part of a step, at the rate that rates (mini-batches,) has for it, which
     # step_rate (1,) keeps.
+    if not is_first_thread():
+        return
     batch = quotient(view(step, N_STEP, np.int64)[ROW], batch_size)
     rate = view(rates_at, batch + 1, np.float64)[batch]
     view(step_rate_at, 1, np.float64)[0] = rate
@@ -127,16 +138,16 @@ def gather(
     first, last = rows_of_task(step, task, block)
     state = view(step, N_STEP, np.int64)  # (8,)
     start = state[ROW]
-    for r in range(first, last):
+    for r in by_warps(first, last):
         row = row_number(state, start + r)
         out = span(target_at, r * ld, r * ld + n_columns, real)  # (n_columns,)
         row_at = source_at + row * row_stride
         if column_stride == itemsize:
             values = view(row_at, n_columns, source_type)  # (n_columns,)
-            for j in range(n_columns):
+            for j in by_lanes(n_columns):
                 out[j] = real(values[j])
         else:
-            for j in range(n_columns):
+            for j in by_lanes(n_columns):
                 out[j] = real(view(row_at + j * column_stride, 1, source_type)[0])
 
 
@@ -145,11 +156,15 @@ def csr_starts(step, task, indptr_at, target_at):
     state = view(step, N_STEP, np.int64)  # (8,)
     rows, start = state[ROWS], state[ROW]
     target = view(target_at, rows + 1, np.int64)  # (rows + 1,)
-    target[0] = 0
-    for r in range(rows):
+    for r in by_threads(rows):
         row = row_number(state, start + r)
         bounds = view(indptr_at, row + 2, index_type)  # (n + 1,)
-        target[r + 1] = target[r] + np.int64(bounds[row + 1]) - np.int64(bounds[row])
+        target[r + 1] = np.int64(bounds[row + 1]) - np.int64(bounds[row])
+    sync()
+    if is_first_thread():
+        target[0] = 0
+        for r in range(rows):
+            target[r + 1] += target[r]
 
 
 def gather_csr(
@@ -168,7 +183,7 @@ def gather_csr(
     state = view(step, N_STEP, np.int64)  # (8,)
     start = state[ROW]
     target_start = view(target_start_at, last + 1, np.int64)  # (rows + 1,)
-    for r in range(first, last):
+    for r in by_warps(first, last):
         row = row_number(state, start + r)
         bounds = view(indptr_at, row + 2, index_type)  # (n + 1,)
         begin_source, end_source = np.int64(bounds[row]), np.int64(bounds[row + 1])
@@ -178,14 +193,14 @@ def gather_csr(
         begin_target, end_target = target_start[r], target_start[r + 1]
         to_indices = span(target_indices_at, begin_target, end_target, np.int64)
         to_values = span(target_values_at, begin_target, end_target, real)
-        for j in range(size):
+        for j in by_lanes(size):
             to_indices[j] = np.int64(indices[j])
             to_values[j] = real(values[j])
 
 
 def copy(source, target):
     # target = source. A loop from one array to another that may be the same does not vectorise.
-    for i in range(source.shape[0]):
+    for i in by_threads(source.shape[0]):
         target[i] = source[i]
 
 
@@ -196,12 +211,12 @@ def sum_parts(step, task, parts_at, n_params, rows_block, gradient_at, offset, s
     low, high = offset + task * block, offset + min(task * block + block, size)
     gradient = span(gradient_at, low, high, real)  # (task's parameters,)
     first = span(parts_at, low, high, real)  # (task's parameters,)
-    for j in range(gradient.shape[0]):
+    for j in by_threads(gradient.shape[0]):
         gradient[j] = first[j]
     for i in range(1, quotient(rows + rows_block - 1, rows_block)):
         shift = i * n_params
         values = span(parts_at, shift + low, shift + high, real)  # (task's parameters,)
-        for j in range(gradient.shape[0]):
+        for j in by_threads(gradient.shape[0]):
             gradient[j] += values[j]
 
 
@@ -209,9 +224,11 @@ def segment_sums(step, task, values_at, n_rows, n_columns, sums_at, block):
     # sums (ceil(n_rows / 32),): of the squares, or the sizes, in each 32 rows of the values.
     values = view(values_at, n_rows * n_columns, real)  # (n_rows, n_columns)
     sums = view(sums_at, quotient(n_rows + SEGMENT - 1, SEGMENT), np.float64)  # (segments,)
-    for row in range(task * block, min(task * block + block, n_rows), SEGMENT):
+    first, last = task * block, min(task * block + block, n_rows)
+    for segment in by_warps(quotient(first, SEGMENT), quotient(last + SEGMENT - 1, SEGMENT)):
+        row = segment * SEGMENT
         size = min(SEGMENT, n_rows - row) * n_columns
-        sums[quotient(row, SEGMENT)] = np.float64(lane_sum(values, row * n_columns, size))
+        sums[segment] = np.float64(lane_sum(values, row * n_columns, size))
 
 
 def penalize(step, task, params_at, gradient_at, scaling_at, offset, size, block, decay):
@@ -223,7 +240,7 @@ def penalize(step, task, params_at, gradient_at, scaling_at, offset, size, block
     alpha_1 = scaling.alpha_1 if decay != 0 else real(0)
     w = span(params_at, low, high, real)
     g = span(gradient_at, low, high, real)
-    for i in range(w.shape[0]):
+    for i in by_threads(w.shape[0]):
         sign = real(1) if w[i] > real(0) else real(-1) if w[i] < real(0) else real(0)
         g[i] = (g[i] + alpha * w[i] + alpha_1 * sign) * scaling.scale
 
@@ -235,7 +252,8 @@ def clip(step, task, square_sums_at, n_sums, max_norm_at, scaling_at):
     norm = sqrt(squares)
     # An infinite one is left, to be seen.
     factor = max_norm / norm if max_norm < norm < np.inf else 1.0
-    store(scaling_at, 0, 1, real, Scaling(factor, 0.0, 0.0))
+    if is_first_thread():
+        store(scaling_at, 0, 1, real, Scaling(factor, 0.0, 0.0))
 
 
 def update(
@@ -260,7 +278,7 @@ def update(
     w = span(params_at, low, high, real)  # (task's parameters,)
     g = span(gradient_at, low, high, real)  # (task's parameters,)
     strength = strength_of(c, scaling, decay != 0)
-    for i in range(w.shape[0]):
+    for i in by_threads(w.shape[0]):
         slots = load(slots_at, low + i, n_params, real, Slots)
         decayed, gradient = prepare(w[i], g[i], strength, scaling.scale)
         w[i], slots = step_of(decayed, gradient, slots, c)
@@ -289,6 +307,8 @@ def decay_first(w, g, keep, scale):
 
 def begin_average(step, task, numbers_at, weight_at):
     # The weight of this step's parameters in their average, which thus is one from the first on.
+    if not is_first_thread():
+        return
     numbers = load(numbers_at, 0, 1, np.float64, AverageNumbers)
     rest = numbers.rest * numbers.decay
     store(numbers_at, 0, 1, np.float64, AverageNumbers(numbers.decay, rest))
@@ -300,7 +320,7 @@ def average(step, task, params_at, average_at, weight_at, offset, size, block):
     low, high = offset + task * block, offset + min(task * block + block, size)
     weight = view(weight_at, 1, real)[0]
     w, mean = span(params_at, low, high, real), span(average_at, low, high, real)
-    for i in range(w.shape[0]):
+    for i in by_threads(w.shape[0]):
         mean[i] += weight * (w[i] - mean[i])
 
 
@@ -308,7 +328,8 @@ def add_loss(step, task, row_loss_at, scalars_at, outputs):
     # scalars[LOSS] += sum of the rows' losses, each the mean over so many outputs.
     rows = view(step, N_STEP, np.int64)[ROWS]
     total = lane_sum(view(row_loss_at, rows, np.float64), 0, rows)
-    view(scalars_at, N_SCALARS, np.float64)[LOSS] += total / np.float64(outputs)
+    if is_first_thread():
+        view(scalars_at, N_SCALARS, np.float64)[LOSS] += total / np.float64(outputs)
 
 
 def finish(step, task, row_loss_at, square_sums_at, sizes_at, n_sums, scalars_at, outputs):
@@ -320,4 +341,5 @@ def finish(step, task, row_loss_at, square_sums_at, sizes_at, n_sums, scalars_at
     sizes = lane_sum(view(sizes_at, n_sums, np.float64), 0, n_sums)
     loss += scalars[LIFT] * (0.5 * scalars[ALPHA] * squares)
     loss += scalars[LIFT] * (scalars[ALPHA_1] * sizes)
-    scalars[LOSS] += loss / scalars[WEIGHT_SUM] * np.float64(rows)
+    if is_first_thread():
+        scalars[LOSS] += loss / scalars[WEIGHT_SUM] * np.float64(rows)

@@ -18,7 +18,7 @@ def activate(step, task, z_at, a_at, ld, block):
     a = span(a_at, first * ld, last * ld, real)  # (task's rows, ld)
     if a_at != z_at:
         copy(span(z_at, first * ld, last * ld, real), a)
-    for i in range(a.shape[0]):
+    for i in by_threads(a.shape[0]):
         a[i] = forward(a[i])
 
 
@@ -29,7 +29,7 @@ def activate_learned(step, task, z_at, a_at, slope_at, ld, block):
     a = span(a_at, first * ld, last * ld, real)  # (task's rows, ld)
     if a_at != z_at:
         copy(span(z_at, first * ld, last * ld, real), a)
-    for i in range(a.shape[0]):
+    for i in by_threads(a.shape[0]):
         a[i] = forward(a[i], slope)
 
 
@@ -39,7 +39,7 @@ def backward(step, task, saved_at, delta_at, ld, block):
     first, last = rows_of_task(step, task, block)
     saved = span(saved_at, first * ld, last * ld, real)  # (task's rows, ld)
     delta = span(delta_at, first * ld, last * ld, real)  # (task's rows, ld)
-    for i in range(delta.shape[0]):
+    for i in by_threads(delta.shape[0]):
         delta[i] = delta[i] * gradient(saved[i])
 
 
@@ -51,11 +51,12 @@ def backward_learned(step, task, saved_at, delta_at, ld, slope_at, terms_at, row
     saved = span(saved_at, first * ld, last * ld, real)  # (task's rows, ld)
     delta = span(delta_at, first * ld, last * ld, real)  # (task's rows, ld)
     terms = span(terms_at, first * ld, last * ld, real)  # (task's rows, ld)
-    for i in range(delta.shape[0]):
+    for i in by_threads(delta.shape[0]):
         terms[i] = delta[i] * learned_gradient(saved[i])
-    for r in range(first, last):
+    sync()
+    for r in by_warps(first, last):
         row_sums[r] = np.float64(lane_sum(terms, (r - first) * ld, ld))
-    for i in range(delta.shape[0]):
+    for i in by_threads(delta.shape[0]):
         delta[i] = delta[i] * gradient(saved[i], slope)
 
 
@@ -64,7 +65,8 @@ def sum_rows(step, task, row_sums_at, target_at, init):
     rows = view(step, N_STEP, np.int64)[ROWS]
     target = view(target_at, 1, real)  # (1,)
     total = lane_sum(view(row_sums_at, rows, np.float64), 0, rows)
-    target[0] = real(total) if init == ZERO else target[0] + real(total)
+    if is_first_thread():
+        target[0] = real(total) if init == ZERO else target[0] + real(total)
 
 
 def activate_unit(precision, activation):

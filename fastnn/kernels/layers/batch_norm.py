@@ -36,29 +36,29 @@ def norm_statistics(
     rows = view(step, N_STEP, np.int64)[ROWS]
     low, high = task * block, min(task * block + block, n)
     mean, factor = span(mean_at, low, high, real), span(factor_at, low, high, real)  # (columns,)
-    for j in range(mean.shape[0]):
+    for j in by_threads(mean.shape[0]):
         mean[j], factor[j] = real(0), real(0)
     for r in range(rows):
         z = span(z_at, r * ld + low, r * ld + high, real)  # (columns,)
-        for j in range(mean.shape[0]):
+        for j in by_threads(mean.shape[0]):
             mean[j] += z[j]
     count = real(rows)
-    for j in range(mean.shape[0]):
+    for j in by_threads(mean.shape[0]):
         mean[j] = mean[j] / count
     for r in range(rows):
         z = span(z_at, r * ld + low, r * ld + high, real)  # (columns,)
-        for j in range(mean.shape[0]):
+        for j in by_threads(mean.shape[0]):
             factor[j] += (z[j] - mean[j]) * (z[j] - mean[j])
     if rows > 1:
         momentum = real(view(momentum_at, 1, np.float64)[0])
         running_mean = span(running_mean_at, low, high, real)  # (columns,)
         running_variance = span(running_variance_at, low, high, real)  # (columns,)
-        for j in range(mean.shape[0]):
+        for j in by_threads(mean.shape[0]):
             running_mean[j] += momentum * (mean[j] - running_mean[j])
             variance = factor[j] / (count - real(1))
             running_variance[j] += momentum * (variance - running_variance[j])
     epsilon = real(view(epsilon_at, 1, np.float64)[0])
-    for j in range(mean.shape[0]):
+    for j in by_threads(mean.shape[0]):
         factor[j] = real(1) / sqrt(factor[j] / count + epsilon)
 
 
@@ -67,12 +67,12 @@ def normalize(step, task, z_at, ld, n, mean_at, factor_at, scale_at, shift_at, y
     first, last = rows_of_task(step, task, block)
     mean, factor = view(mean_at, n, real), view(factor_at, n, real)  # (n,)
     scale, shift = view(scale_at, n, real), view(shift_at, n, real)  # (n,)
-    for r in range(first, last):
+    for r in by_warps(first, last):
         z = span(z_at, r * ld, r * ld + n, real)  # (n,)
-        for j in range(n):
+        for j in by_lanes(n):
             z[j] = (z[j] - mean[j]) * factor[j]
         y = span(y_at, r * ld, r * ld + n, real)  # (n,)
-        for j in range(n):
+        for j in by_lanes(n):
             y[j] = scale[j] * z[j] + shift[j]
 
 
@@ -83,14 +83,14 @@ def norm_sums(step, task, delta_at, z_at, ld, n, scale_gradient_at, shift_gradie
     low, high = task * block, min(task * block + block, n)
     of_scale = span(scale_gradient_at, low, high, real)  # (columns,)
     of_shift = span(shift_gradient_at, low, high, real)  # (columns,)
-    for j in range(of_scale.shape[0]):
+    for j in by_threads(of_scale.shape[0]):
         of_scale[j], of_shift[j] = real(0), real(0)
     for r in range(rows):
         delta = span(delta_at, r * ld + low, r * ld + high, real)  # (columns,)
         z = span(z_at, r * ld + low, r * ld + high, real)  # (columns,)
-        for j in range(of_scale.shape[0]):
+        for j in by_threads(of_scale.shape[0]):
             of_scale[j] += delta[j] * z[j]
-        for j in range(of_scale.shape[0]):
+        for j in by_threads(of_scale.shape[0]):
             of_shift[j] += delta[j]
 
 
@@ -113,10 +113,10 @@ def norm_backward(
     scale, factor = view(scale_at, n, real), view(factor_at, n, real)  # (n,)
     of_scale, of_shift = view(scale_gradient_at, n, real), view(shift_gradient_at, n, real)
     share = real(1) / real(rows)
-    for r in range(first, last):
+    for r in by_warps(first, last):
         delta = span(delta_at, r * ld, r * ld + n, real)  # (n,)
         z = span(z_at, r * ld, r * ld + n, real)  # (n,)
-        for j in range(n):
+        for j in by_lanes(n):
             mean = (of_shift[j] + z[j] * of_scale[j]) * share
             delta[j] = scale[j] * factor[j] * (delta[j] - mean)
 
