@@ -121,7 +121,7 @@ def _factory(function, labels, make_names):
 
 def _open_names(compiler, function, precision, factories):
     """The open names of a template: mathematics, factories, and functions of its module."""
-    names = elementary.bindings(compiler, precision) | compiler.names()
+    names = elementary.bindings(compiler, precision) | compiler.names(precision)
     names |= {key: make(compiler, precision) for key, make in factories.items()}
     for name in function.__code__.co_names:
         helper = function.__globals__.get(name)

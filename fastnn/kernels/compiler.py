@@ -29,7 +29,7 @@ class Compiler(Protocol):
     def bind_again(self, dispatcher, name, cells, names):
         """The same for an ``@njit`` function, whose closure's variables are in ``cells``."""
 
-    def names(self):
+    def names(self, precision):
         """The names, by which a device differs, that templates leave open, and what they are."""
 
     def lane_sum(self, precision, of):

@@ -47,8 +47,11 @@ class Machine(Protocol):
         mini-batches that were run, and ``run_once(plan)``, for a plan that no rows matter to.
         """
 
-    def row_block(self, rows):
-        """The rows of a mini-batch that a task takes from the input to the outputs and back."""
+    def row_block(self, rows, part_block=None):
+        """The rows of a mini-batch that a task takes from the input to the outputs and back.
+
+        Where gradients are summed in parts, these have ``part_block`` rows each.
+        """
 
     def dense_products(self, operations):
         """The products of a dense layer; see `fastnn.kernels.layers.dense.DenseProducts`."""

@@ -32,7 +32,7 @@ class Objective:
         pass_.add_rows_group(data.y, weights, gradient)
         self.plan.group()
         for parameters in pass_.parameters():
-            self.plan.chain(tasks=parameters.tasks)
+            self.plan.chain(tasks=parameters.gradient_tasks)
             parameters.add_gradient(gradient, units.ADD)
         self.plan.chain(tasks=1)
         self.plan.add(

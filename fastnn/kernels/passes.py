@@ -116,10 +116,8 @@ class Pass:
         self.masks = Masks(machine, rates)
         # Steps are short; passes over all the data are not.
         self.in_parts = regularization is not None and sums_in_parts(network, source.X, self.rows)
-        if self.in_parts:
-            self.row_block = even_block(self.rows, self.rows // PART_ROWS)
-        else:
-            self.row_block = machine.row_block(self.rows)
+        part_block = even_block(self.rows, self.rows // PART_ROWS) if self.in_parts else None
+        self.row_block = machine.row_block(self.rows, part_block)
         # The losses of the mini-batch's rows, (rows,).
         self.row_loss = machine.zeros(self.rows, np.float64) if backward else None
         # It does not know the operations in turn: a circle of them would keep its memory.
@@ -130,7 +128,7 @@ class Pass:
             regularization,
             machine=machine,
             row_block=self.row_block,
-            in_parts=self.in_parts,
+            part_block=part_block,
         )
         self.plan, self.begin_rows_group = common.plan, common.begin_rows_group
         self.operations = self._operations(common, input_delta)

@@ -40,6 +40,8 @@ class Trainer:
         weights = self._add_begin(pass_, data.sample_weight)
         pass_.add_rows_group(data.y, weights, self.gradient)
         if pass_.in_parts:
+            if not machine.joins_phases:
+                self.plan.group()
             pass_.add_part_gradients()
         self._add_parameters(pass_)
         self._add_finish(pass_)
@@ -127,21 +129,48 @@ class Trainer:
         self.square_sums, self.norm_sums, self.sizes = (
             self.machine.zeros(n_sums, np.float64) for _ in range(3)
         )  # (segments,), zeros of the sizes where there is no L1 penalty
-        joined = self.machine.joins_phases and not self.is_clipped
-        self.plan.group()
-        for step in steps:
-            self.plan.chain(tasks=step.parameters.tasks)
-            step.add_gradient()
-            if joined:
-                step.add_update()
-        if not joined:
-            if self.is_clipped:
-                self._add_clip(pass_)
+        if self.machine.joins_phases and not self.is_clipped:
             self.plan.group()
             for step in steps:
                 self.plan.chain(tasks=step.parameters.tasks)
+                step.add_gradient()
+                step.add_penalty()
+                step.add_sums()
                 step.add_update()
+        else:
+            self._add_gradient_phase(steps)
+            if self.is_clipped:
+                self._add_clip(pass_)
+            self._add_update_phase(steps)
         self._add_orthogonal_steps([step for step in steps if step.orthogonalization])
+
+    def _add_gradient_phase(self, steps):
+        """The groups at the end of which all of the gradient is there, with its penalties."""
+        joins = self.machine.joins_phases
+        self.plan.group()
+        for step in steps:
+            parameters = step.parameters
+            self.plan.chain(tasks=parameters.tasks if joins else parameters.gradient_tasks)
+            step.add_gradient()
+            if joins:
+                step.add_penalty()
+            else:
+                self.plan.chain(tasks=parameters.tasks)
+                step.add_sums()
+        if self.is_penalized and not joins:
+            self.plan.group()
+            for step in steps:
+                self.plan.chain(tasks=step.parameters.tasks)
+                step.add_penalty()
+
+    def _add_update_phase(self, steps):
+        """The group that updates the parameters."""
+        self.plan.group()
+        for step in steps:
+            self.plan.chain(tasks=step.parameters.tasks)
+            if self.machine.joins_phases:
+                step.add_sums()
+            step.add_update()
 
     def _add_clip(self, pass_):
         self.plan.group()
@@ -242,11 +271,15 @@ class _Step:
             self.orthogonalization = Orthogonalization(trainer, parameters)
 
     def add_gradient(self):
-        """In a chain over the parameters: their gradient, and what is done to it first."""
+        """In a chain over the parameters: their gradient."""
+        if self.parameters.learned:
+            self.parameters.add_gradient(self.trainer.gradient, units.ZERO)
+
+    def add_penalty(self):
+        """In a chain over the parameters: what is done to the gradient before the update."""
         trainer, parameters = self.trainer, self.parameters
         if not parameters.learned:
             return
-        parameters.add_gradient(trainer.gradient, units.ZERO)
         if trainer.is_penalized:
             self.plan.add(
                 catalog.penalize_unit(self.precision),
@@ -259,13 +292,17 @@ class _Step:
         if trainer.is_clipped:
             self._add_sums(trainer.gradient, trainer.norm_sums, "squares")
 
-    def add_update(self):
-        """In a chain over the parameters: what the loss takes of them, and their update."""
-        trainer, parameters = self.trainer, self.parameters
-        if parameters.decay:
+    def add_sums(self):
+        """In a chain over the parameters, before their update: what the loss takes of them."""
+        trainer = self.trainer
+        if self.parameters.decay:
             self._add_sums(self.params, trainer.square_sums, "squares")
             if trainer.scalars[units.ALPHA_1] > 0:
                 self._add_sums(self.params, trainer.sizes, "sizes")
+
+    def add_update(self):
+        """In a chain over the parameters: their update."""
+        trainer, parameters = self.trainer, self.parameters
         if self.orthogonalization is not None:
             self.orthogonalization.add_average(trainer.gradient)
             return

@@ -37,7 +37,7 @@ class CpuCompiler:
     def compile(self, unit):
         return jit.unit(unit.template, unit.name, lambda: unit.make_names(self))
 
-    def names(self):
+    def names(self, precision):
         loops = dict.fromkeys(("by_threads", "by_warps", "by_lanes"), range)
         others = {"sync": nothing, "is_first_thread": always, "call_multiply": call_multiply}
         return loops | others

@@ -40,6 +40,7 @@ class DenseProducts:
         )
         self.is_packed = self.packed.forward is not None or self.packed.transposed is not None
         self.weight_block = self._rows_of_task(n_threads)
+        self.gradient_tasks = -(-layer.n_in // self.weight_block)
 
     def part(self, vector, name):
         return part_of(self.places, vector, name)

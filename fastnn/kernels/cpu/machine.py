@@ -45,7 +45,10 @@ class CpuMachine:
     def pace(self, plan, flops):
         return Pace(plan.program, flops, self.n_threads)
 
-    def row_block(self, rows):
+    def row_block(self, rows, part_block=None):
+        if part_block is not None:
+            # A task takes its rows through to their gradients.
+            return part_block
         # As many blocks for each thread.
         n_blocks = -(-rows // ROW_BLOCK)
         return even_block(rows, -(-n_blocks // self.n_threads) * self.n_threads)

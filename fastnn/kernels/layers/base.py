@@ -54,8 +54,8 @@ class Common:
     machine : fastnn.kernels.machine.Machine
     row_block : int
         Rows of the mini-batch in a task.
-    in_parts : bool
-        Whether gradients are summed over parts of the mini-batch first, ``row_block`` rows each.
+    part_block : int or None
+        Rows of each part of the mini-batch, where gradients are summed over parts first.
 
     Attributes
     ----------
@@ -68,13 +68,16 @@ class Common:
         The gradients in parts.
     """
 
-    def __init__(self, params, source, masks, regularization, *, machine, row_block, in_parts):
+    def __init__(self, params, source, masks, regularization, *, machine, row_block, part_block):
         self.params, self.source, self.masks = params, source, masks
         self.regularization, self.machine = regularization, machine
-        self.row_block, self.in_parts = row_block, in_parts
+        self.row_block, self.part_block = row_block, part_block
+        self.in_parts = part_block is not None
         self.plan, self.precision, self.rows = Plan(machine), params.dtype.name, source.rows
-        n_parts = -(-self.rows // row_block)
-        self.parts = machine.zeros(n_parts * len(params), params.dtype) if in_parts else None
+        self.parts = None
+        if self.in_parts:
+            n_parts = -(-self.rows // part_block)
+            self.parts = machine.zeros(n_parts * len(params), params.dtype)
 
     def zeros(self, shape):
         """Memory of the machine in the network's precision."""
@@ -91,7 +94,7 @@ class Common:
             catalog.sum_parts_unit(self.precision),
             parts_at=self.parts,
             n_params=len(self.params),
-            rows_block=self.row_block,
+            rows_block=self.part_block,
             gradient_at=gradient,
             offset=offset,
             size=size,
@@ -221,8 +224,13 @@ class Parameters:
         self.shape = (size, 1, size)
         self.decay, self.learned = places[0].block.decay, places[0].block.learned
 
+    @property
+    def gradient_tasks(self):
+        """The tasks in which the gradient is made."""
+        return self.tasks
+
     def add_gradient(self, gradient, init):
-        """In a chain of these tasks: the gradient, unless the way back has written it."""
+        """In a chain of ``gradient_tasks``: the gradient, unless the way back has written it."""
         self.operations.add_gradient(gradient, init)
 
     def add_rest(self, plan):

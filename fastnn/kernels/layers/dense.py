@@ -15,6 +15,8 @@ class DenseProducts(Protocol):
         Whether there are weights to be packed before a pass.
     weight_block : int
         Rows of the weight matrix in a task, whole segments.
+    gradient_tasks : int
+        The tasks in which the gradient of the weights is made.
     """
 
     def add_forward(self):
@@ -24,10 +26,13 @@ class DenseProducts(Protocol):
         """In a chain over rows, as `Operations.add_backward`: delta times transposed weights."""
 
     def add_part_gradients(self):
-        """In a chain over rows after the way back: what these add to gradients in parts."""
+        """What the rows add to gradients in parts: in a chain over rows after the way back.
+
+        Where the machine does not join the phases of a step, it begins chains for that.
+        """
 
     def add_weight_gradient(self, gradient, init):
-        """In a chain over rows of the weight matrix: the gradient of these."""
+        """In a chain of ``gradient_tasks``: the gradient of the weights."""
 
     def add_bias_gradient(self, gradient, init):
         """In a chain of one task: the gradient of the biases."""
@@ -117,6 +122,12 @@ class _Weights(Parameters):
         self.tasks = operations.weight_tasks
         self.place["block"] = block * layer.n_out
         self.shape = (layer.n_in, layer.n_out, block)
+
+    @property
+    def gradient_tasks(self):
+        operations = self.operations
+        is_product = operations.room.input is not None and not operations.common.in_parts
+        return operations.products.gradient_tasks if is_product else self.tasks
 
     def add_gradient(self, gradient, init):
         if self.operations.common.in_parts:

@@ -1,0 +1,1 @@
+"""What is for GPUs alone: the machine, its compiler, its products, and the backend."""

@@ -1,0 +1,91 @@
+"""The leader on a GPU: what every thread of every block does to go through a plan.
+
+Blocks take the tasks of a group in turn, and all threads of a block do a task together. Between
+groups all blocks meet. The templates leave open what a device's threads are: see `names`.
+"""
+
+import numpy as np
+
+from fastnn.kernels.memory import quotient, view
+from fastnn.kernels.plan import (
+    FIRST_UNIT,
+    LAST_UNIT,
+    N_CHAIN,
+    N_STEP,
+    N_UNIT,
+    ORDER,
+    ROW,
+    ROW_BLOCK,
+    ROWS,
+    SKIP,
+    TASKS,
+)
+
+CHAIN_BYTES, UNIT_BYTES = 8 * N_CHAIN, 8 * N_UNIT
+# A job (16,), int64, has the addresses of the tables; that of the order of the rows, or 0; the rows
+# of the data and of a mini-batch; the mini-batches that are to be run, and the groups of these; the
+# address of the words by which blocks meet; and whether they do.
+GROUPS_AT, CHAINS_AT, UNITS_AT, ORDER_AT, N_ROWS, BATCH_SIZE = range(6)
+FIRST_BATCH, LAST_BATCH, FIRST_GROUP, LAST_GROUP, MEETING_AT, MEETS = range(6, 12)
+N_JOB = 16
+# The words by which blocks meet (32,), int64: the number of arrivals so far; and on another line
+# of the cache whether a mini-batch of even number, and one of odd number, is to be skipped.
+ARRIVALS, SKIPPED = 0, 16
+N_MEETING = 32
+# A block's fast memory begins with the step's state, and what products keep there follows.
+STEP_BYTES = 128
+
+
+def lead(job_at):
+    # Every block goes through all mini-batches, and through the groups of each.
+    job = view(job_at, N_JOB, np.int64)  # (16,)
+    skipped = view(job[MEETING_AT], N_MEETING, np.int64)  # (32,)
+    for batch in range(job[FIRST_BATCH], job[LAST_BATCH]):
+        sync()
+        if is_first_thread():
+            begin_batch(job, batch)
+        sync()
+        for group in range(job[FIRST_GROUP], job[LAST_GROUP]):
+            if group > 0 and skipped[SKIPPED + (batch & 1)] == 1:
+                break
+            run_group(job, group)
+            if group == 0 and block_number() == 0 and is_first_thread():
+                # A word for two mini-batches would be overwritten by a block that is ahead.
+                skipped[SKIPPED + (batch & 1)] = view(fast_memory(), N_STEP, np.int64)[SKIP]
+            if job[MEETS] == 1:
+                meet(job[MEETING_AT])
+
+
+def begin_batch(job, batch):
+    step = view(fast_memory(), N_STEP, np.int64)  # (8,)
+    step[ROW] = batch * job[BATCH_SIZE]
+    step[ROWS] = min(job[BATCH_SIZE], job[N_ROWS] - step[ROW])
+    step[ORDER], step[SKIP] = job[ORDER_AT], 0
+
+
+def run_group(job, group):
+    # The block's share of the tasks of all chains of the group together.
+    rows = view(fast_memory(), N_STEP, np.int64)[ROWS]
+    groups = view(job[GROUPS_AT], group + 2, np.int64)  # (groups + 1,)
+    before = np.int64(0)
+    for chain in range(groups[group], groups[group + 1]):
+        columns = view(job[CHAINS_AT] + chain * CHAIN_BYTES, N_CHAIN, np.int64)  # (4,)
+        n_tasks = tasks_of(columns[TASKS], columns[ROW_BLOCK], rows)
+        # The first of its tasks that is this block's, as all of the group's are dealt out in turn.
+        first = block_number() - before
+        first += quotient(max(0, -first) + n_blocks() - 1, n_blocks()) * n_blocks()
+        for task in range(first, n_tasks, n_blocks()):
+            for unit in range(columns[FIRST_UNIT], columns[LAST_UNIT]):
+                at = job[UNITS_AT] + unit * UNIT_BYTES
+                words = view(at, 2, np.int64)  # (2,): number, number of arguments
+                call_unit(words[0], fast_memory(), task, words[1], at + 16)
+                sync()
+        before += n_tasks
+
+
+def tasks_of(n_tasks, row_block, rows):
+    return n_tasks if row_block == 0 else n_tasks * quotient(rows + row_block - 1, row_block)
+
+
+# The functions that `lead` calls, in the order in which they are to be bound.
+PARTS = (tasks_of, begin_batch, run_group)

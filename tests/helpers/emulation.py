@@ -1,0 +1,346 @@
+"""A GPU's machine without a GPU: the same templates, compiled for the CPU, on threads of its own.
+
+Each thread of the system is a thread of a block. Blocks have memory of their own, and threads wait
+for one another by spinning. So what runs here is all of a GPU's kernels but for the instructions
+that the two do not have in common, and its results have to be the CPU's, bit by bit.
+"""
+
+import ctypes
+import hashlib
+import threading
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from llvmlite import binding as llvm
+from llvmlite import ir
+from numba import types as nb
+from numba.core.cgutils import alloca_once
+from numba.extending import intrinsic
+
+from fastnn.kernels import elementary
+from fastnn.kernels.cpu import jit, threads
+from fastnn.kernels.cpu.atomics import fetch_add, give_way, load_word, store_word
+from fastnn.kernels.cpu.jit import call_unit
+from fastnn.kernels.cuda import lanes, lead, tiles
+from fastnn.kernels.cuda.machine import GridMachine
+from fastnn.kernels.cuda.program import GridProgram
+from fastnn.kernels.memory import view
+from fastnn.kernels.numba_internals import emit_array
+from fastnn.kernels.plan import Plan
+from fastnn.kernels.verbs import Verbs
+
+# Another emulation must not find the units of this one in the cache.
+PREFIX = "emulated_" + hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+# What a thread knows of itself, int64: its number, its block's, how many blocks there are, the
+# address of the block's memory, the words at which the block's and the warp's threads wait, the
+# address of what the warp's lanes exchange, and the state of its random delays, or 0 for none.
+THREAD, BLOCK, N_BLOCKS, FAST_AT, BLOCK_WAIT_AT, WARP_WAIT_AT, EXCHANGE_AT, DELAYS = range(8)
+N_RECORD = 8
+# Words by which threads wait, on different lines of the cache.
+ARRIVED, GENERATION = 0, 16
+N_WAIT = 32
+WORD = ir.IntType(64)
+
+_libc = ctypes.CDLL(None)
+
+
+@cache
+def _key():
+    """The system's key for each thread's record, known to compiled code by a function's name."""
+    key = ctypes.c_uint()
+    assert _libc.pthread_key_create(ctypes.byref(key), None) == 0
+    _libc.pthread_setspecific.argtypes = [ctypes.c_uint, ctypes.c_void_p]
+    module = llvm.parse_assembly(f"""
+        declare i8* @pthread_getspecific(i32)
+        define i64 @fastnn_emulated_record() {{
+            %place = call i8* @pthread_getspecific(i32 {key.value})
+            %address = ptrtoint i8* %place to i64
+            ret i64 %address
+        }}
+    """)
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    llvm.add_symbol("fastnn_emulated_record", engine.get_function_address("fastnn_emulated_record"))
+    return key.value, engine
+
+
+@intrinsic
+def record_at(typingctx):
+    """The address of this thread's record."""
+
+    def codegen(context, builder, signature, values):
+        name, module = "fastnn_emulated_record", builder.module
+        kind = ir.FunctionType(WORD, [])
+        function = module.globals.get(name) or ir.Function(module, kind, name)
+        return builder.call(function, [])
+
+    return nb.int64(), codegen
+
+
+def of_record(word):
+    return view(record_at(), N_RECORD, np.int64)[word]
+
+
+def thread_number():
+    return of_record(THREAD)
+
+
+def block_number():
+    return of_record(BLOCK)
+
+
+def n_blocks():
+    return of_record(N_BLOCKS)
+
+
+def fast_memory():
+    return of_record(FAST_AT)
+
+
+def delay():
+    # Where delays are wanted: a while that looks random.
+    record = view(record_at(), N_RECORD, np.int64)
+    if record[DELAYS] != 0:
+        record[DELAYS] = (record[DELAYS] * 1103515245 + 12345) & 0x7FFFFFFF
+        for _ in range((record[DELAYS] >> 16) & 7):
+            give_way()
+
+
+def wait_for_all(at, n):
+    # Whoever comes last lets the others go.
+    words = view(at, N_WAIT, np.int64)
+    generation = load_word(words, GENERATION)
+    if fetch_add(words, ARRIVED, 1) == n - 1:
+        store_word(words, ARRIVED, 0)
+        store_word(words, GENERATION, generation + 1)
+    else:
+        while load_word(words, GENERATION) == generation:
+            give_way()
+
+
+def sync():
+    delay()
+    wait_for_all(of_record(BLOCK_WAIT_AT), N_THREADS)  # noqa: F821
+
+
+def from_lane(value, distance):
+    # The value of the lane whose number differs by this one bit.
+    lane = lane_number()  # noqa: F821
+    exchange = view(of_record(EXCHANGE_AT), LANES, real)  # noqa: F821
+    exchange[lane] = value
+    wait_for_all(of_record(WARP_WAIT_AT), LANES)  # noqa: F821
+    other = exchange[lane ^ distance]
+    wait_for_all(of_record(WARP_WAIT_AT), LANES)  # noqa: F821
+    return other
+
+
+def meet(meeting_at):
+    # All blocks meet; the words are as the GPU has them.
+    sync()
+    if is_first_thread():  # noqa: F821
+        words = view(meeting_at, lead.N_MEETING, np.int64)
+        target = (fetch_add(words, lead.ARRIVALS, 1) // n_blocks() + 1) * n_blocks()
+        while load_word(words, lead.ARRIVALS) < target:
+            give_way()
+    sync()
+
+
+def make_local(n, scalar):
+    """An intrinsic that makes an array of n on the stack."""
+    array_type = nb.Array(scalar, 1, "C")
+
+    @intrinsic
+    def local(typingctx):
+        def codegen(context, builder, signature, values):
+            element = context.get_data_type(scalar)
+            place = alloca_once(builder, ir.ArrayType(element, n))
+            data = builder.bitcast(place, element.as_pointer())
+            return emit_array(context, builder, array_type, data, ir.Constant(WORD, n))
+
+        return array_type(), codegen
+
+    return local
+
+
+def fetch(source, at, target, to):
+    for i in range(QUARTER):  # noqa: F821
+        target[to + i] = source[at + i]
+
+
+class EmulatedCompiler:
+    """The compiler of blocks of ``n_threads``; ``barriers=False`` leaves `sync` out."""
+
+    def __init__(self, n_threads, barriers=True):
+        self.n_threads, self.barriers = n_threads, barriers
+        self.prefix = f"{PREFIX}_{n_threads}" + ("" if barriers else "_free")
+        self._own = {}
+
+    def bind(self, function, name, **names):
+        return jit.bind(function, f"{self.prefix}_{name}", **names)
+
+    def bind_again(self, dispatcher, name, cells, names):
+        return jit.bind_again(dispatcher, f"{self.prefix}_{name}", cells, names)
+
+    def compile(self, unit):
+        _key()
+        name = f"{self.prefix}_{unit.name}"
+        return jit.unit(unit.template, name, lambda: unit.make_names(self))
+
+    def own_names(self):
+        """Names that no precision has a part in."""
+        if not self._own:
+            names = lanes.names_of(self.n_threads)
+            own = (of_record, thread_number, block_number, n_blocks, fast_memory, delay)
+            for part in (*own, wait_for_all, sync, *lanes.PARTS, meet):
+                names[part.__name__] = self.bind(part, part.__name__, **names)
+            if not self.barriers:
+                names["sync"] = self.bind(delay, "delay_alone", **names)
+            self._own = names
+        return dict(self._own)
+
+    def names(self, precision):
+        tile = GridMachine(1, self.n_threads).small
+        names = elementary.bindings(self, precision) | self.own_names()
+        names |= tile.names() | self.registers(precision, tile)
+        for part in (*tiles.PARTS, tiles.call_multiply):
+            names[part.__name__] = self.bind(part, f"{part.__name__}_names_{precision}", **names)
+        own = self.own_names()
+        return own | {"call_multiply": names["call_multiply"]}
+
+    def lane_sum(self, precision, of):
+        names = elementary.bindings(self, precision) | self.own_names()
+        for part in (lanes.ACCUMULATE[of], from_lane):
+            names[part.__name__] = self.bind(part, f"{part.__name__}_{precision}", **names)
+        names["accumulate"] = names[lanes.ACCUMULATE[of].__name__]
+        return self.bind(lanes.lane_sum, f"lane_sum_{of}_{precision}", **names)
+
+    def registers(self, precision, tile):
+        scalar = getattr(nb, precision)
+        sizes = tile.names()
+        label = f"{tile.tile_m}x{tile.tile_n}_{precision}"
+        return {
+            "sum_registers": make_local(sizes["N_SUMS"], scalar),
+            "row_registers": make_local(tile.rows, scalar),
+            "column_registers": make_local(tile.columns, scalar),
+            "a_registers": make_local(sizes["A_EACH"], scalar),
+            "b_registers": make_local(sizes["B_EACH"], scalar),
+            "fetch": self.bind(fetch, f"fetch_{label}", QUARTER=tile.quarter),
+        }
+
+    def lead_at(self):
+        """The address of `lead` for these threads."""
+        _key()
+
+        def make_names():
+            names = self.own_names() | {"call_unit": call_unit}
+            for part in lead.PARTS:
+                names[part.__name__] = self.bind(part, part.__name__, **names)
+            return names
+
+        return jit.unit(lead.lead, f"{self.prefix}_lead", make_names)
+
+
+class Memory(np.ndarray):
+    """Memory of the emulated machine, which is none of the host's."""
+
+
+class EmulatedMachine(GridMachine):
+    """A machine whose threads are the system's; ``delays`` has them wait at random at barriers."""
+
+    def __init__(self, n_blocks=2, n_threads=16, *, delays=False, barriers=True, wide=None):
+        super().__init__(n_blocks, n_threads)
+        self.compiler = EmulatedCompiler(n_threads, barriers)
+        self.delays, self._mirrors = delays, {}
+        self._only_wide = wide
+
+    def tile_for(self, m, n):
+        if self._only_wide is None:
+            return super().tile_for(m, n)
+        return self.wide if self._only_wide else self.small
+
+    def zeros(self, shape, dtype):
+        return np.zeros(shape, dtype).view(Memory)
+
+    def mirror(self, array):
+        if isinstance(array, Memory):
+            return array
+        if id(array) not in self._mirrors:
+            memory = np.array(array, order="C", copy=True).view(Memory)
+            self._mirrors[id(array)] = array, memory
+        return self._mirrors[id(array)][1]
+
+    def push(self, *arrays):
+        for array in arrays:
+            self.mirror(array)[...] = array
+
+    def pull(self, *arrays):
+        for array in arrays:
+            array[...] = self.mirror(array)
+
+    def locate(self, memory):
+        memory = self.mirror(memory)
+        return memory, threads.address(memory)
+
+    def launch(self, job):
+        """Have every thread of every block go through the job."""
+        n_warps = -(-self.n_threads // 32)
+        lanes_of_warp = min(32, self.n_threads)
+        memory = max(tile.fast_bytes(8) for tile in (self.small, self.wide))
+        fast = np.full((self.n_blocks, (lead.STEP_BYTES + memory) // 8), -1, np.int64)
+        waits = np.zeros((self.n_blocks, 1 + n_warps, N_WAIT), np.int64)
+        exchange = np.zeros((self.n_blocks, n_warps, 32), np.int64)
+        lead_at, job_at, (key, _) = self.compiler.lead_at(), threads.address(job), _key()
+        records = np.zeros((self.n_blocks, self.n_threads, N_RECORD), np.int64)
+
+        def run(block, thread):
+            warp, record = thread // lanes_of_warp, records[block, thread]
+            record[[THREAD, BLOCK, N_BLOCKS]] = thread, block, self.n_blocks
+            record[FAST_AT] = threads.address(fast[block])
+            record[BLOCK_WAIT_AT] = threads.address(waits[block, 0])
+            record[WARP_WAIT_AT] = threads.address(waits[block, 1 + warp])
+            record[EXCHANGE_AT] = threads.address(exchange[block, warp])
+            record[DELAYS] = 1 + thread + 1000 * block if self.delays else 0
+            _libc.pthread_setspecific(key, threads.address(record))
+            threads.call(lead_at, job_at)
+
+        all_threads = [
+            threading.Thread(target=run, args=(block, thread))
+            for block in range(self.n_blocks)
+            for thread in range(self.n_threads)
+        ]
+        for one in all_threads:
+            one.start()
+        for one in all_threads:
+            one.join()
+
+    def program(self, tables):
+        return GridProgram(self, tables)
+
+    def pace(self, plan, flops):
+        return Pace(plan.program)
+
+
+class Pace:
+    """Runs a plan at once."""
+
+    def __init__(self, program):
+        self.program = program
+
+    def run(self, n_rows, batch_size, order=None, deadline=None):
+        n_batches = -(-n_rows // batch_size)
+        self.program.run(n_rows, batch_size, (0, n_batches), order=order)
+        return n_batches
+
+    def run_once(self, plan: Plan):
+        plan.program.run(1, 1, (0, 1))
+
+
+class EmulatedBackend(Verbs):
+    """The verbs by an emulated machine."""
+
+    def __init__(self, *args, **settings):
+        self.machine = EmulatedMachine(*args, **settings)
