@@ -73,7 +73,8 @@ def report():
 
 def report_stage(fastnn, X, y, params):
     """Seconds of a first and a second fit and predict, and of the units the first prepared."""
-    from fastnn.kernels.cpu import cache, jit
+    from fastnn.kernels import cache
+    from fastnn.kernels.cpu import jit
 
     known, before = set(jit.SECONDS), dict(cache.STATS)
     first = fit_and_predict(fastnn, X, y, params)

@@ -4,6 +4,7 @@
   functions and the registries. To add one, add an entry; these modules never import Numba.
 - ``dispatchers``, ``numba_internals``: all that the kernels use of Numba and that it does not
   promise to keep, and the range of versions that have it.
+- ``cache``: where compiled code is kept on disk, and the lock around compilation.
 - ``memory``, ``named``: arrays at an address, and numbers there that have names.
 - ``floats``: LLVM intrinsics on single floats: fma, polynomials, and the parts of a float.
 - ``random``: numbers that depend on a key and a place alone, for dropout and augmentation.
@@ -31,7 +32,6 @@
 
 Then the CPU:
 
-- ``cpu.cache``: where compiled code is kept on disk, and the lock around compilation.
 - ``cpu.jit``: the only place that compiles for it. A *unit* is a loop bound to one piece of
   mathematics and one precision, compiled as a function of int64 and known by its address.
 - ``cpu.simd``: LLVM intrinsics: the register tile of the matmul, sums with fixed lanes.
@@ -47,6 +47,16 @@ Then the CPU:
 - ``cpu.perceptron``: Rosenblatt's rule, one sample at a time, and its sums.
 - ``cpu.backend``: the CPU backend.
 
+And GPUs, of whose kernels all but their own instructions can be run by threads of the system, too:
+
+- ``cuda.lead``: what every thread of every block does to go through a plan.
+- ``cuda.lanes``: how the threads of a block share loops, and sums.
+- ``cuda.tiles``, ``cuda.products``: products of matrices by tiles, and their units.
+- ``cuda.dense``, ``cuda.square``: the products of dense layers and of Muon in a plan.
+- ``cuda.machine``, ``cuda.program``: a grid of blocks as plans see it, and what runs a plan.
+- ``cuda.packages``, ``cuda.ptx``: the seam to numba-cuda, and instructions of PTX.
+- ``cuda.compiler``: units in PTX, and the kernel of a plan.
+
 Rules of the kernels: float constants are written ``real(0.5)``; nothing is reassociated (no
 ``fastmath``), sums run in a fixed order; what has a different result on another machine, such as
 the C library's ``exp``, is not called; a unit writes only what its task owns; nothing raises.
@@ -55,12 +65,14 @@ the C library's ``exp``, is not called; a unit writes only what its task owns; n
 # The modules, in that order. The cache on disk knows the kernels by the code of all of these.
 MODULES = (
     "activations", "losses", "optimizer_rule", "optimizers", "dispatchers", "numba_internals",
-    "memory", "named", "floats", "random", "elementary", "compiler", "machine", "plan", "units",
-    "csr_units", "output_units", "dropout", "image_units", "muon_units", "fingerprint", "catalog",
-    "muon", "masks", "layers.base", "layers.activation", "layers.batch_norm", "layers.dense",
-    "layers.dropout", "layers.kinds", "buffers", "augmentation", "inputs", "passes", "prediction",
-    "evaluation", "inspection", "trainer", "objective", "verbs", "cpu.cache", "cpu.jit",
-    "cpu.simd", "cpu.atomics", "cpu.matmul", "cpu.compiler", "cpu.products", "cpu.threads",
-    "cpu.helpers", "cpu.lead", "cpu.pace", "cpu.dense", "cpu.square", "cpu.machine",
-    "cpu.perceptron", "cpu.backend",
+    "cache", "memory", "named", "floats", "random", "elementary", "compiler", "machine", "plan",
+    "units", "csr_units", "output_units", "dropout", "image_units", "muon_units", "fingerprint",
+    "catalog", "muon", "masks", "layers.base", "layers.activation", "layers.batch_norm",
+    "layers.dense", "layers.dropout", "layers.kinds", "buffers", "augmentation", "inputs",
+    "passes", "prediction", "evaluation", "inspection", "trainer", "objective", "verbs",
+    "cpu.jit", "cpu.simd", "cpu.atomics", "cpu.matmul", "cpu.compiler", "cpu.products",
+    "cpu.threads", "cpu.helpers", "cpu.lead", "cpu.pace", "cpu.dense", "cpu.square",
+    "cpu.machine", "cpu.perceptron", "cpu.backend", "cuda.lead", "cuda.lanes", "cuda.tiles",
+    "cuda.products", "cuda.dense", "cuda.square", "cuda.machine", "cuda.program",
+    "cuda.packages", "cuda.ptx", "cuda.compiler",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Memory that compiled code knows by its address, as 1-D arrays; and whole quotients.
+"""Memory that compiled code knows by its address, as 1-D arrays; and division of whole numbers.
 
 The intrinsics know no device. One whose addresses need more care binds functions of its own to
 these names.
@@ -16,6 +16,16 @@ def quotient(typingctx, size, divisor):
 
     def codegen(context, builder, signature, values):
         return builder.udiv(*values)
+
+    return nb.int64(nb.int64, nb.int64), codegen
+
+
+@intrinsic
+def remainder(typingctx, size, divisor):
+    """size % divisor for numbers not below zero."""
+
+    def codegen(context, builder, signature, values):
+        return builder.urem(*values)
 
     return nb.int64(nb.int64, nb.int64), codegen
 

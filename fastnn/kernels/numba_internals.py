@@ -107,16 +107,13 @@ def emit_call(builder, address, words):
     builder.call(builder.inttoptr(address, function), [place] * N_PLACES + list(words))
 
 
-def can_be_kept(result):
-    """Whether a result means the same in another process.
+def to_bytes(result):
+    """A result as bytes, which mean the same in another process.
 
     Dynamic globals are addresses of this one: of large arrays and of ctypes' functions.
     """
-    return not (result.library.has_dynamic_globals or result.lifted)
-
-
-def to_bytes(result):
-    """A result as bytes."""
+    if result.library.has_dynamic_globals or result.lifted:
+        raise ValueError("such code is for this process alone")
     return dumps((_names_called(result.library), result._reduce()))
 
 

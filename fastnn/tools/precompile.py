@@ -11,7 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn import streams
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.regressor import MLPRegressor
-from fastnn.kernels.cpu import cache, helpers, jit
+from fastnn.kernels import cache
+from fastnn.kernels.cpu import helpers, jit
 
 
 def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):

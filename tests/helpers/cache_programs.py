@@ -11,7 +11,8 @@ import json, warnings
 warnings.simplefilter("ignore")
 from sklearn.datasets import load_digits
 import fastnn
-from fastnn.kernels.cpu import cache, jit
+from fastnn.kernels import cache
+from fastnn.kernels.cpu import jit
 X, y = load_digits(return_X_y=True)
 model = fastnn.MLPClassifier(max_iter=2, random_state=0).fit(X, y)
 model.predict(X)

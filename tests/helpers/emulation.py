@@ -68,15 +68,17 @@ def _key():
     return key.value, engine
 
 
+def _record_function(module):
+    name = "fastnn_emulated_record"
+    return module.globals.get(name) or ir.Function(module, ir.FunctionType(WORD, []), name)
+
+
 @intrinsic
 def record_at(typingctx):
     """The address of this thread's record."""
 
     def codegen(context, builder, signature, values):
-        name, module = "fastnn_emulated_record", builder.module
-        kind = ir.FunctionType(WORD, [])
-        function = module.globals.get(name) or ir.Function(module, kind, name)
-        return builder.call(function, [])
+        return builder.call(_record_function(builder.module), [])
 
     return nb.int64(), codegen
 
@@ -99,6 +101,27 @@ def n_blocks():
 
 def fast_memory():
     return of_record(FAST_AT)
+
+
+@intrinsic
+def fast_view(typingctx, first_byte, size, dtype):
+    """The ``size`` elements of ``dtype`` from a byte of the block's memory on."""
+    array_type = nb.Array(dtype.dtype, 1, "C")
+
+    def codegen(context, builder, signature, values):
+        record = record_word(builder, FAST_AT)
+        place = builder.add(record, values[0])
+        data = builder.inttoptr(place, context.get_data_type(array_type.dtype).as_pointer())
+        return emit_array(context, builder, array_type, data, values[1])
+
+    return array_type(nb.int64, nb.int64, dtype), codegen
+
+
+def record_word(builder, word):
+    """Emit the load of a word of this thread's record."""
+    at = builder.call(_record_function(builder.module), [])
+    place = builder.add(at, ir.Constant(WORD, 8 * word))
+    return builder.load(builder.inttoptr(place, WORD.as_pointer()))
 
 
 def delay():
@@ -193,7 +216,7 @@ class EmulatedCompiler:
     def own_names(self):
         """Names that no precision has a part in."""
         if not self._own:
-            names = lanes.names_of(self.n_threads)
+            names = lanes.names_of(self.n_threads) | {"fast_view": fast_view}
             own = (of_record, thread_number, block_number, n_blocks, fast_memory, delay)
             for part in (*own, wait_for_all, sync, *lanes.PARTS, meet):
                 names[part.__name__] = self.bind(part, part.__name__, **names)

@@ -10,7 +10,7 @@ import contextlib, hashlib, io, json, sys, warnings
 warnings.simplefilter("ignore")
 import numpy as np
 import fastnn
-from fastnn.kernels.cpu import cache
+from fastnn.kernels import cache
 X = np.linspace(-1, 1, 400).reshape(100, 4)
 with contextlib.redirect_stdout(io.StringIO()):  # what Numba shows of its work
     model = fastnn.MLPClassifier((8,), max_iter=2, random_state=0).fit(X, np.arange(100) % 3)

@@ -76,7 +76,8 @@ STREAMS = [lambda: None, WritesOnly, Refuses, Terminal, closed, object]
 
 @pytest.mark.parametrize("make", STREAMS)
 def test_warmup_does_without_a_proper_stderr(monkeypatch, make):
-    from fastnn.kernels.cpu import cache, jit
+    from fastnn.kernels import cache
+    from fastnn.kernels.cpu import jit
 
     monkeypatch.setattr(sys, "stderr", make())
     monkeypatch.setattr(jit, "_units", {})  # so that it has something to show

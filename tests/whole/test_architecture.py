@@ -61,13 +61,34 @@ def test_every_kernel_module_is_listed():
     assert found == set(MODULES)
 
 
+# The folders of the devices, which know nothing of one another.
+DEVICES = {"fastnn.kernels.cpu", "fastnn.kernels.cuda"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_kernels_know_no_device_but_their_own(module):
+    path = KERNELS.joinpath(*module.split(".")).with_suffix(".py")
+    own = f"fastnn.kernels.{module.split('.')[0]}"
+    others = tuple(f"{device}." for device in DEVICES - {own})
+    assert not [name for name in imports(path) if f"{name}.".startswith(others)]
+
+
+def test_one_module_imports_the_packages_of_cuda():
+    """And only where a GPU is asked for."""
+    for path in PACKAGE.rglob("*.py"):
+        is_seam = path == KERNELS / "cuda" / "packages.py"
+        names = imports(path) | ({"cuda"} if is_seam else set())
+        cuda = {name for name in names if name.split(".")[0] == "cuda" or "numba.cuda" in name}
+        assert is_seam or not cuda, path
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_kernels_import_downwards(module):
     """Each may import those before it in the list, and the modules for all."""
     allowed = ("MODULES", *MODULES[: MODULES.index(module)])
     allowed = tuple(f"fastnn.kernels.{name}." for name in allowed)
     path = KERNELS.joinpath(*module.split(".")).with_suffix(".py")
-    for name in imports(path) - {"fastnn.kernels.cpu"}:
+    for name in imports(path) - DEVICES:
         if name.startswith("fastnn.kernels."):
             assert f"{name}.".startswith(allowed), f"{module} imports {name}"
         elif name.startswith("fastnn.") and name != "fastnn.kernels":

@@ -20,8 +20,8 @@ from numba import types as nb
 from numba.extending import intrinsic
 
 from fastnn import forks
+from fastnn.kernels import cache
 from fastnn.kernels.compiler import copy_function
-from fastnn.kernels.cpu import cache
 from fastnn.kernels.dispatchers import recipe
 from fastnn.kernels.numba_internals import (
     COMPILERS_LOCKS,

@@ -32,8 +32,9 @@ N_JOB = 16
 # of the cache whether a mini-batch of even number, and one of odd number, is to be skipped.
 ARRIVALS, SKIPPED = 0, 16
 N_MEETING = 32
-# A block's fast memory begins with the step's state, and what products keep there follows.
-STEP_BYTES = 128
+# A block's fast memory begins with the step's state. There is room for a job, at JOB_BYTE, and from
+# STEP_BYTES on it is the products'.
+JOB_BYTE, STEP_BYTES = 128, 256
 
 
 def lead(job_at):

@@ -8,7 +8,7 @@ from fastnn.kernels import elementary
 from fastnn.kernels.catalog import bound, constant, make_unit
 from fastnn.kernels.cuda import tiles
 from fastnn.kernels.cuda.tiles import Factor
-from fastnn.kernels.memory import quotient, view
+from fastnn.kernels.memory import quotient, remainder, view
 from fastnn.kernels.plan import N_STEP, ROW, ROWS
 from fastnn.kernels.units import BIAS, ZERO
 
@@ -36,7 +36,7 @@ def multiply_rows(
     # first row.
     state = view(step, N_STEP, np.int64)  # (8,)
     across = quotient(n + column_block - 1, column_block)
-    row, column = quotient(task, across) * block, task % across * column_block
+    row, column = quotient(task, across) * block, remainder(task, across) * column_block
     a = Factor(a_at + a_moves * state[ROW] * a_stride * ITEMSIZE, a_stride, np.int64(1))
     c = Factor(c_at + c_moves * state[ROW] * c_stride * ITEMSIZE, c_stride, np.int64(1))
     region = (row, min(row + block, state[ROWS]), column, min(column + column_block, n))
@@ -59,7 +59,7 @@ def weight_gradient(
 def tile_of(task, m, n):
     # The region (first row, last, first column, last) of one tile of a matrix (m, n).
     across = quotient(n + TILE_N - 1, TILE_N)
-    row, column = quotient(task, across) * TILE_M, task % across * TILE_N
+    row, column = quotient(task, across) * TILE_M, remainder(task, across) * TILE_N
     return row, min(row + TILE_M, m), column, min(column + TILE_N, n)
 
 
@@ -70,7 +70,7 @@ def part_gradient(
     # mini-batch, of A (rows, m) and delta (rows, n). Parts lie n_params apart.
     rows = view(step, N_STEP, np.int64)[ROWS]
     across = quotient(n + TILE_N - 1, TILE_N) * quotient(m + TILE_M - 1, TILE_M)
-    number, tile = quotient(task, across), task % across
+    number, tile = quotient(task, across), remainder(task, across)
     first = number * part_block
     a = Factor(a_at + first * a_stride * ITEMSIZE, np.int64(1), a_stride)
     delta = Factor(delta_at + first * delta_stride * ITEMSIZE, delta_stride, np.int64(1))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn.kernels.cuda.lead import STEP_BYTES
-from fastnn.kernels.memory import quotient, span, view
+from fastnn.kernels.memory import quotient, remainder, span, view
 from fastnn.kernels.units import BIAS, ZERO
 
 
@@ -98,11 +98,11 @@ class Place(NamedTuple):
 
 def multiply_tile(a, b, c, bias_at, init, place):
     # The tile of C (m, n) = init + A (m, k) B (k, n), whose threads begin and end together.
-    stage = view(fast_memory() + STEP_BYTES, 2 * STAGE, real)  # (2, DEPTH, TILE_M + TILE_N)
+    stage = fast_view(STEP_BYTES, 2 * STAGE, real)  # (2, DEPTH, TILE_M + TILE_N)
     sums, left, right = sum_registers(), row_registers(), column_registers()
     next_a, next_b = a_registers(), b_registers()
     thread = thread_number()
-    thread_m, thread_n = quotient(thread, THREADS_N), thread % THREADS_N
+    thread_m, thread_n = quotient(thread, THREADS_N), remainder(thread, THREADS_N)
     begin_sums(sums, c, bias_at, init, place, thread_m * QUARTER, thread_n * QUARTER)
     bring(a, b, place, 0, next_a, next_b)
     at = np.int64(0)
@@ -157,14 +157,14 @@ def a_place(a, i):
     # Which element of the tile of A a thread brings: its step of k, and its row. Those that lie
     # side by side in memory are brought by threads side by side.
     if a.column_stride == 1:
-        return i % DEPTH, quotient(i, DEPTH)
-    return quotient(i, TILE_M), i % TILE_M
+        return remainder(i, DEPTH), quotient(i, DEPTH)
+    return quotient(i, TILE_M), remainder(i, TILE_M)
 
 
 def b_place(b, i):
     if b.column_stride == 1:
-        return quotient(i, TILE_N), i % TILE_N
-    return i % DEPTH, quotient(i, DEPTH)
+        return quotient(i, TILE_N), remainder(i, TILE_N)
+    return remainder(i, DEPTH), quotient(i, DEPTH)
 
 
 def bring(a, b, place, p, next_a, next_b):

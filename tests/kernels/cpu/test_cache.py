@@ -13,7 +13,8 @@ import pytest
 
 from cache_programs import FIT, UNITS, lines, start
 from common import child_environment, run_python
-from fastnn.kernels.cpu import cache, jit
+from fastnn.kernels import cache
+from fastnn.kernels.cpu import jit
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +257,7 @@ import json, warnings
 warnings.simplefilter("ignore")
 import numpy as np
 import fastnn
-from fastnn.kernels.cpu import cache
+from fastnn.kernels import cache
 TABLE = np.linspace(0, 1, 200_000)  # 1.6 MB
 def from_table(x):
     return x * TABLE[199_999]

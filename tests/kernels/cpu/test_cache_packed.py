@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import fastnn
-from fastnn.kernels.cpu import cache
+from fastnn.kernels import cache
 
 PACKAGE = Path(fastnn.__file__).parent
 # A fit of each solver's kind; prints where the package was and what the cache did, as JSON.
@@ -21,7 +21,8 @@ import json, warnings
 warnings.simplefilter("ignore")
 import numpy as np
 import fastnn
-from fastnn.kernels.cpu import cache, jit
+from fastnn.kernels import cache
+from fastnn.kernels.cpu import jit
 X = np.linspace(-1, 1, 40).reshape(20, 2)
 model = fastnn.MLPRegressor(hidden_layer_sizes=3, activation="identity", max_iter=2, random_state=0)
 loss = model.fit(X, X[:, 0]).loss_
@@ -122,7 +123,7 @@ def test_what_becomes_of_the_files_later_does_not_matter(tmp_path, change):
     code = """
 import shutil
 from pathlib import Path
-from fastnn.kernels.cpu import cache
+from fastnn.kernels import cache
 kernels = Path(cache.__file__).parents[1]
 {}
 print(cache.cache_dir())

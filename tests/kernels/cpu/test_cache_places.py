@@ -13,7 +13,7 @@ import pytest
 from cache_programs import UNITS, lines, start
 from common import run_python
 from fastnn.exceptions import AdviceWarning
-from fastnn.kernels.cpu import cache
+from fastnn.kernels import cache
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
 needs_root = pytest.mark.skipif(
@@ -21,9 +21,7 @@ needs_root = pytest.mark.skipif(
 )
 NOBODY, SOMEBODY = 65534, 65533
 
-WHERE = (
-    "import json; from fastnn.kernels.cpu import cache; print(json.dumps(str(cache.cache_dir())))"
-)
+WHERE = "import json; from fastnn.kernels import cache; print(json.dumps(str(cache.cache_dir())))"
 
 
 @pytest.fixture
@@ -157,7 +155,7 @@ def test_relative_path_is_made_absolute_once(tmp_path):
     code = f"""
 import json, os
 os.chdir({str(tmp_path)!r})
-from fastnn.kernels.cpu import cache
+from fastnn.kernels import cache
 before = cache.cache_dir()
 os.chdir("/")
 print(json.dumps([str(before), str(cache.cache_dir())]))

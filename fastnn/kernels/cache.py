@@ -196,8 +196,8 @@ def _hash(*parts):
     return hashlib.sha256(b"\0".join(parts)).digest()
 
 
-def load(name):
-    """Numba's result of compiling that unit, from disk; None where it is not there, or damaged."""
+def load(name, from_bytes=numba_internals.from_bytes):
+    """What `save` kept under that name; None where it is not there, or damaged."""
     directory = cache_dir()
     if directory is None:
         return None
@@ -207,7 +207,7 @@ def load(name):
         payload = content[begin:]
         if content[:begin] != MAGIC + _hash(directory.name.encode(), name.encode(), payload):
             return None
-        found = numba_internals.from_bytes(payload)
+        found = from_bytes(payload)
     except Exception:
         # There is no such file, or a user's function needs what this process does not have.
         return None
@@ -215,14 +215,17 @@ def load(name):
     return found
 
 
-def save(name, result):
-    """Keep Numba's result of compiling that unit, if it can be kept."""
+def save(name, result, to_bytes=numba_internals.to_bytes):
+    """Keep what compiling the unit of that name has made, if it can be kept.
+
+    That is a result of Numba's, unless ``to_bytes`` is told.
+    """
     STATS["misses"] += 1
     directory = cache_dir()
-    if directory is None or not numba_internals.can_be_kept(result):
+    if directory is None:
         return
     try:
-        payload = numba_internals.to_bytes(result)
+        payload = to_bytes(result)
         digest = _hash(directory.name.encode(), name.encode(), payload)
         _write(_path(directory, name, ".unit"), MAGIC + digest + payload)
     except Exception:

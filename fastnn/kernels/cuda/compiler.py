@@ -1,0 +1,181 @@
+"""The compiler of a GPU: units as functions in PTX, and a kernel that calls those of a plan.
+
+A unit is compiled on its own, for one compute capability, and is called by its name. A plan's
+kernel is `lead` with the units that the plan has; the linker puts them together. So another
+activation is one more unit, and everything else is there already.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numba import types as nb
+
+from fastnn.kernels import elementary
+from fastnn.kernels.compiler import copy_function
+from fastnn.kernels.cuda import lanes, lead, packages, ptx, tiles
+from fastnn.kernels.memory import view
+from fastnn.kernels.named import store
+
+
+def thread_number():
+    return np.int64(thread_index())
+
+
+def block_number():
+    return np.int64(block_index())
+
+
+def n_blocks():
+    return np.int64(block_count())
+
+
+def meet(meeting_at):
+    # All blocks meet. Whoever comes last in a round makes the number of arrivals a multiple of
+    # theirs, for which the first thread of each block waits.
+    sync()
+    if is_first_thread():
+        before = add_release(meeting_at + ARRIVALS * 8, np.int64(1))
+        target = (quotient(before, n_blocks()) + 1) * n_blocks()
+        while load_acquire(meeting_at + ARRIVALS * 8) < target:
+            pass
+    sync()
+
+
+def unit_with_words(step, task, arguments_at):
+    # Many arguments would go by way of the stack.
+    template(step, task, *load_words(arguments_at))
+
+
+def kernel(job):
+    # The words of the job go by way of fast memory, where `lead` finds them.
+    job_at = fast_memory() + JOB_BYTE
+    if is_first_thread():
+        store(job_at, 0, 1, np.int64, job)
+    sync()
+    lead(job_at)
+
+
+@dataclass(frozen=True)
+class CompiledUnit:
+    """The PTX of a unit, and its name there."""
+
+    name: str
+    text: str
+
+
+class CudaCompiler:
+    """The compiler for devices of one compute capability; see `fastnn.kernels.compiler.Compiler`.
+
+    Parameters
+    ----------
+    cc : tuple of int
+        The compute capability.
+    n_threads : int
+        Threads of a block.
+    tile : Tile
+        The tile of products that units make on their way.
+
+    Attributes
+    ----------
+    units : list of CompiledUnit
+        Those that plans have needed so far. A plan knows them by their places here.
+    """
+
+    def __init__(self, cc, n_threads, tile):
+        self.cc, self.n_threads, self.tile = cc, n_threads, tile
+        self.units, self._numbers, self._functions = [], {}, {}
+
+    # ---- what templates call ---------------------------------------------------------
+
+    def bind(self, function, name, **names):
+        if name not in self._functions:
+            clone = copy_function(function, name, names)
+            self._functions[name] = packages.device_function(clone)
+        return self._functions[name]
+
+    def bind_again(self, dispatcher, name, cells, names):
+        if name not in self._functions:
+            clone = copy_function(dispatcher.py_func, name, names, cells)
+            self._functions[name] = packages.device_function(clone)
+        return self._functions[name]
+
+    @cached_property
+    def _own_names(self):
+        """Names that no precision has a part in."""
+        names = lanes.names_of(self.n_threads)
+        names |= {
+            "thread_index": ptx.thread_index, "block_index": ptx.block_index,
+            "block_count": ptx.block_count, "sync": ptx.wait_for_block,
+            "fast_memory": ptx.fast_memory, "fast_view": ptx.fast_view,
+        }  # fmt: skip
+        for part in (thread_number, block_number, n_blocks, *lanes.PARTS):
+            names[part.__name__] = self.bind(part, part.__name__, **names)
+        return names
+
+    def names(self, precision):
+        own = dict(self._own_names)
+        names = elementary.bindings(self, precision) | own
+        names |= self.tile.names() | self.registers(precision, self.tile)
+        for part in (*tiles.PARTS, tiles.call_multiply):
+            name = f"{part.__name__}_on_the_way_{precision}"
+            names[part.__name__] = self.bind(part, name, **names)
+        return own | {"call_multiply": names["call_multiply"]}
+
+    def lane_sum(self, precision, of):
+        names = elementary.bindings(self, precision) | self._own_names
+        names["from_lane"] = ptx.FROM_LANE[precision]
+        add = lanes.ACCUMULATE[of]
+        names["accumulate"] = self.bind(add, f"{add.__name__}_{precision}", **names)
+        return self.bind(lanes.lane_sum, f"lane_sum_{of}_{precision}", **names)
+
+    def registers(self, precision, tile):
+        """What holds the sums and the factors of a thread, and how it fetches these."""
+        sizes = tile.names()
+        return {
+            "sum_registers": ptx.make_registers(sizes["N_SUMS"], precision),
+            "row_registers": ptx.make_registers(tile.rows, precision),
+            "column_registers": ptx.make_registers(tile.columns, precision),
+            "a_registers": ptx.make_registers(sizes["A_EACH"], precision),
+            "b_registers": ptx.make_registers(sizes["B_EACH"], precision),
+            "fetch": ptx.make_fetch(tile.quarter, precision),
+        }
+
+    # ---- units and kernels -----------------------------------------------------------
+
+    def compile(self, unit):
+        if unit.name not in self._numbers:
+            self._numbers[unit.name] = len(self.units)
+            self.units.append(self._compiled(unit))
+        return self._numbers[unit.name]
+
+    def _compiled(self, unit):
+        # With a user's names in it, a unit's name may not be one in PTX.
+        name = unit.name
+        if not re.fullmatch(r"[A-Za-z]\w{1,150}", name, re.ASCII):
+            name = "unit_" + hashlib.sha256(name.encode()).hexdigest()[:32]
+        template = self.bind(unit.template, f"template_{name}", **unit.make_names(self))
+        load_words = ptx.make_load_words(len(unit.fields))
+        function = copy_function(
+            unit_with_words, name, {"template": template, "load_words": load_words}
+        )
+        text = packages.compile_ptx(function, nb.void(*[nb.int64] * 3), self.cc, name=name)
+        return CompiledUnit(name, text)
+
+    def kernel_text(self, units):
+        """The PTX of the kernel of plans that have these units, numbered in this order."""
+        names = dict(self._own_names)
+        names |= {
+            "add_release": ptx.add_release, "load_acquire": ptx.load_acquire,
+            "call_unit": ptx.make_call_unit([unit.name for unit in units]),
+            "ARRIVALS": lead.ARRIVALS, "JOB_BYTE": lead.JOB_BYTE,
+            "quotient": lead.quotient, "store": store, "view": view,
+        }  # fmt: skip
+        label = hashlib.sha256(" ".join(unit.name for unit in units).encode()).hexdigest()[:16]
+        for part in (meet, *lead.PARTS, lead.lead):
+            names[part.__name__] = self.bind(part, f"{part.__name__}_{label}", **names)
+        signature = nb.void(nb.UniTuple(nb.int64, lead.N_JOB))
+        clone = copy_function(kernel, f"kernel_{label}", names)
+        return packages.compile_ptx(clone, signature, self.cc, n_threads=self.n_threads)
