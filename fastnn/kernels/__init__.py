@@ -53,9 +53,12 @@ And GPUs, of whose kernels all but their own instructions can be run by threads 
 - ``cuda.lanes``: how the threads of a block share loops, and sums.
 - ``cuda.tiles``, ``cuda.products``: products of matrices by tiles, and their units.
 - ``cuda.dense``, ``cuda.square``: the products of dense layers and of Muon in a plan.
-- ``cuda.machine``, ``cuda.program``: a grid of blocks as plans see it, and what runs a plan.
+- ``cuda.memory``: memory of a device, as plans see it.
+- ``cuda.program``, ``cuda.pace``: what runs a plan, and in slices of time.
+- ``cuda.machine``: a grid of blocks, as plans see it.
 - ``cuda.packages``, ``cuda.ptx``: the seam to numba-cuda, and instructions of PTX.
 - ``cuda.compiler``: units in PTX, and the kernel of a plan.
+- ``cuda.driver``: NVIDIA's driver: devices, their memory, and launches.
 
 Rules of the kernels: float constants are written ``real(0.5)``; nothing is reassociated (no
 ``fastmath``), sums run in a fixed order; what has a different result on another machine, such as
@@ -73,6 +76,6 @@ MODULES = (
     "cpu.jit", "cpu.simd", "cpu.atomics", "cpu.matmul", "cpu.compiler", "cpu.products",
     "cpu.threads", "cpu.helpers", "cpu.lead", "cpu.pace", "cpu.dense", "cpu.square",
     "cpu.machine", "cpu.perceptron", "cpu.backend", "cuda.lead", "cuda.lanes", "cuda.tiles",
-    "cuda.products", "cuda.dense", "cuda.square", "cuda.machine", "cuda.program",
-    "cuda.packages", "cuda.ptx", "cuda.compiler",
+    "cuda.products", "cuda.dense", "cuda.square", "cuda.memory", "cuda.program", "cuda.pace",
+    "cuda.machine", "cuda.packages", "cuda.ptx", "cuda.compiler", "cuda.driver",
 )  # fmt: skip

@@ -8,6 +8,7 @@ that the two do not have in common, and its results have to be the CPU's, bit by
 import ctypes
 import hashlib
 import threading
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -24,10 +25,8 @@ from fastnn.kernels.cpu.atomics import fetch_add, give_way, load_word, store_wor
 from fastnn.kernels.cpu.jit import call_unit
 from fastnn.kernels.cuda import lanes, lead, tiles
 from fastnn.kernels.cuda.machine import GridMachine
-from fastnn.kernels.cuda.program import GridProgram
 from fastnn.kernels.memory import view
 from fastnn.kernels.numba_internals import emit_array
-from fastnn.kernels.plan import Plan
 from fastnn.kernels.verbs import Verbs
 
 # Another emulation must not find the units of this one in the cache.
@@ -199,6 +198,7 @@ class EmulatedCompiler:
 
     def __init__(self, n_threads, barriers=True):
         self.n_threads, self.barriers = n_threads, barriers
+        self.tiles = tiles.tiles_of(n_threads)
         self.prefix = f"{PREFIX}_{n_threads}" + ("" if barriers else "_free")
         self._own = {}
 
@@ -226,7 +226,7 @@ class EmulatedCompiler:
         return dict(self._own)
 
     def names(self, precision):
-        tile = GridMachine(1, self.n_threads).small
+        tile = self.tiles[0]
         names = elementary.bindings(self, precision) | self.own_names()
         names |= tile.names() | self.registers(precision, tile)
         for part in (*tiles.PARTS, tiles.call_multiply):
@@ -254,8 +254,12 @@ class EmulatedCompiler:
             "fetch": self.bind(fetch, f"fetch_{label}", QUARTER=tile.quarter),
         }
 
-    def lead_at(self):
-        """The address of `lead` for these threads."""
+    def kernel(self, numbers, device):
+        """`lead` for these threads; units are known by their addresses."""
+        fast_bytes = lead.STEP_BYTES + max(tile.fast_bytes(8) for tile in self.tiles)
+        return EmulatedKernel(self._lead_at(), self.n_threads, fast_bytes), numbers
+
+    def _lead_at(self):
         _key()
 
         def make_names():
@@ -267,99 +271,106 @@ class EmulatedCompiler:
         return jit.unit(lead.lead, f"{self.prefix}_lead", make_names)
 
 
-class Memory(np.ndarray):
-    """Memory of the emulated machine, which is none of the host's."""
+@dataclass(frozen=True)
+class EmulatedKernel:
+    """`lead` at an address, for blocks of so many threads."""
+
+    address: int
+    n_threads: int
+    fast_bytes: int
 
 
-class EmulatedMachine(GridMachine):
-    """A machine whose threads are the system's; ``delays`` has them wait at random at barriers."""
+class EmulatedDevice:
+    """A device whose memory is the host's, and whose threads are the system's.
 
-    def __init__(self, n_blocks=2, n_threads=16, *, delays=False, barriers=True, wide=None):
-        super().__init__(n_blocks, n_threads)
-        self.compiler = EmulatedCompiler(n_threads, barriers)
-        self.delays, self._mirrors = delays, {}
-        self._only_wide = wide
+    With ``delays`` they wait at random at barriers.
+    """
 
-    def tile_for(self, m, n):
-        if self._only_wide is None:
-            return super().tile_for(m, n)
-        return self.wide if self._only_wide else self.small
+    def __init__(self, n_blocks, delays=False):
+        self.n_blocks, self.delays = n_blocks, delays
+        self.allocated, self.n_launches = {}, 0
 
-    def zeros(self, shape, dtype):
-        return np.zeros(shape, dtype).view(Memory)
+    def allocate(self, n_bytes):
+        # Aligned as a device's is; what nobody has written is no number.
+        memory = np.full(n_bytes + 64, 0xFF, np.uint8)
+        address = -(-threads.address(memory) // 64) * 64
+        self.allocated[address] = memory
+        return address
 
-    def mirror(self, array):
-        if isinstance(array, Memory):
-            return array
-        if id(array) not in self._mirrors:
-            memory = np.array(array, order="C", copy=True).view(Memory)
-            self._mirrors[id(array)] = array, memory
-        return self._mirrors[id(array)][1]
+    def release(self, address):
+        del self.allocated[address]
 
-    def push(self, *arrays):
-        for array in arrays:
-            self.mirror(array)[...] = array
+    def clear(self, memory):
+        ctypes.memset(memory.address, 0, memory.nbytes)
 
-    def pull(self, *arrays):
-        for array in arrays:
-            array[...] = self.mirror(array)
+    def write(self, memory, array):
+        array = np.ascontiguousarray(array)
+        assert memory.nbytes == array.nbytes and memory.dtype == array.dtype
+        ctypes.memmove(memory.address, threads.address(array), array.nbytes)
 
-    def locate(self, memory):
-        memory = self.mirror(memory)
-        return memory, threads.address(memory)
+    def read(self, array, memory):
+        assert memory.shape == array.shape and memory.dtype == array.dtype
+        found = np.empty(memory.shape, memory.dtype)
+        ctypes.memmove(threads.address(found), memory.address, memory.nbytes)
+        array[...] = found
 
-    def launch(self, job):
-        """Have every thread of every block go through the job."""
-        n_warps = -(-self.n_threads // 32)
-        lanes_of_warp = min(32, self.n_threads)
-        memory = max(tile.fast_bytes(8) for tile in (self.small, self.wide))
-        fast = np.full((self.n_blocks, (lead.STEP_BYTES + memory) // 8), -1, np.int64)
-        waits = np.zeros((self.n_blocks, 1 + n_warps, N_WAIT), np.int64)
-        exchange = np.zeros((self.n_blocks, n_warps, 32), np.int64)
-        lead_at, job_at, (key, _) = self.compiler.lead_at(), threads.address(job), _key()
-        records = np.zeros((self.n_blocks, self.n_threads, N_RECORD), np.int64)
+    def wait(self):
+        """Nothing: a launch returns when its work is done."""
 
-        def run(block, thread):
-            warp, record = thread // lanes_of_warp, records[block, thread]
-            record[[THREAD, BLOCK, N_BLOCKS]] = thread, block, self.n_blocks
-            record[FAST_AT] = threads.address(fast[block])
-            record[BLOCK_WAIT_AT] = threads.address(waits[block, 0])
-            record[WARP_WAIT_AT] = threads.address(waits[block, 1 + warp])
-            record[EXCHANGE_AT] = threads.address(exchange[block, warp])
-            record[DELAYS] = 1 + thread + 1000 * block if self.delays else 0
+    def launch(self, kernel, job, n_blocks, *, meets):
+        """Have every thread of every block go through the job; of those that meet, at a time."""
+        assert not meets or n_blocks <= self.n_blocks
+        self.n_launches += 1
+        for first in range(0, n_blocks, n_blocks if meets else self.n_blocks):
+            some = range(first, n_blocks if meets else min(first + self.n_blocks, n_blocks))
+            self._run(kernel, job, some, n_blocks)
+
+    def _run(self, kernel, job, blocks, n_blocks):
+        width = min(32, kernel.n_threads)
+        n_warps = kernel.n_threads // width
+        fast = np.full((len(blocks), kernel.fast_bytes // 8), -1, np.int64)
+        waits = np.zeros((len(blocks), 1 + n_warps, N_WAIT), np.int64)
+        exchange = np.zeros((len(blocks), n_warps, 32), np.int64)
+        records = np.zeros((len(blocks), kernel.n_threads, N_RECORD), np.int64)
+        job_at, (key, _) = threads.address(job), _key()
+
+        def run(place, thread):
+            warp, record = thread // width, records[place, thread]
+            record[[THREAD, BLOCK, N_BLOCKS]] = thread, blocks[place], n_blocks
+            record[FAST_AT] = threads.address(fast[place])
+            record[BLOCK_WAIT_AT] = threads.address(waits[place, 0])
+            record[WARP_WAIT_AT] = threads.address(waits[place, 1 + warp])
+            record[EXCHANGE_AT] = threads.address(exchange[place, warp])
+            record[DELAYS] = 1 + thread + 1000 * place if self.delays else 0
             _libc.pthread_setspecific(key, threads.address(record))
-            threads.call(lead_at, job_at)
+            threads.call(kernel.address, job_at)
 
         all_threads = [
-            threading.Thread(target=run, args=(block, thread))
-            for block in range(self.n_blocks)
-            for thread in range(self.n_threads)
+            threading.Thread(target=run, args=(place, thread))
+            for place in range(len(blocks))
+            for thread in range(kernel.n_threads)
         ]
         for one in all_threads:
             one.start()
         for one in all_threads:
             one.join()
 
-    def program(self, tables):
-        return GridProgram(self, tables)
 
-    def pace(self, plan, flops):
-        return Pace(plan.program)
+class EmulatedMachine(GridMachine):
+    """The machine with an emulated device; ``wide`` says which tiles all products have."""
 
+    def __init__(
+        self, n_blocks=2, n_threads=16, *, delays=False, barriers=True, wide=None, meets=True
+    ):
+        compiler = EmulatedCompiler(n_threads, barriers)
+        super().__init__(EmulatedDevice(n_blocks, delays), compiler)
+        self.most_rounds = 1 << 40 if meets else 0
+        self._only_wide = wide
 
-class Pace:
-    """Runs a plan at once."""
-
-    def __init__(self, program):
-        self.program = program
-
-    def run(self, n_rows, batch_size, order=None, deadline=None):
-        n_batches = -(-n_rows // batch_size)
-        self.program.run(n_rows, batch_size, (0, n_batches), order=order)
-        return n_batches
-
-    def run_once(self, plan: Plan):
-        plan.program.run(1, 1, (0, 1))
+    def tile_for(self, m, n):
+        if self._only_wide is None:
+            return super().tile_for(m, n)
+        return self.wide if self._only_wide else self.small
 
 
 class EmulatedBackend(Verbs):

@@ -66,6 +66,15 @@ class CompiledUnit:
     text: str
 
 
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that a device has loaded, the threads of its blocks, and their fast memory."""
+
+    function: object
+    n_threads: int
+    fast_bytes: int
+
+
 class CudaCompiler:
     """The compiler for devices of one compute capability; see `fastnn.kernels.compiler.Compiler`.
 
@@ -75,8 +84,6 @@ class CudaCompiler:
         The compute capability.
     n_threads : int
         Threads of a block.
-    tile : Tile
-        The tile of products that units make on their way.
 
     Attributes
     ----------
@@ -84,9 +91,11 @@ class CudaCompiler:
         Those that plans have needed so far. A plan knows them by their places here.
     """
 
-    def __init__(self, cc, n_threads, tile):
-        self.cc, self.n_threads, self.tile = cc, n_threads, tile
-        self.units, self._numbers, self._functions = [], {}, {}
+    def __init__(self, cc, n_threads):
+        self.cc, self.n_threads = cc, n_threads
+        # The tile of products that units make on their way.
+        self.tile = tiles.tiles_of(n_threads)[0]
+        self.units, self._numbers, self._functions, self._cubins = [], {}, {}, {}
 
     # ---- what templates call ---------------------------------------------------------
 
@@ -163,6 +172,27 @@ class CudaCompiler:
         )
         text = packages.compile_ptx(function, nb.void(*[nb.int64] * 3), self.cc, name=name)
         return CompiledUnit(name, text)
+
+    def kernel(self, numbers, device):
+        """The kernel of a plan that has these units, and their numbers there."""
+        names = {self.units[number].name: self.units[number] for number in numbers}
+        units = [names[name] for name in sorted(names)]
+        code, entry = self.cubin(tuple(units))
+        fast_bytes = lead.STEP_BYTES + max(
+            tile.fast_bytes(8) for tile in tiles.tiles_of(self.n_threads)
+        )
+        kernel = Kernel(device.load(code, entry), self.n_threads, fast_bytes)
+        places = {unit.name: place for place, unit in enumerate(units)}
+        return kernel, [places[self.units[number].name] for number in numbers]
+
+    def cubin(self, units):
+        """The code of the kernel of these units, and its name there."""
+        if units not in self._cubins:
+            text = self.kernel_text(units)
+            entry = re.search(r"\.visible \.entry (\w+)", text).group(1)
+            code, _ = packages.link([text, *(unit.text for unit in units)], self.cc)
+            self._cubins[units] = code, entry
+        return self._cubins[units]
 
     def kernel_text(self, units):
         """The PTX of the kernel of plans that have these units, numbered in this order."""

@@ -1,11 +1,13 @@
-"""The machine of a GPU as plans see it: a grid of blocks of threads, whoever these are.
+"""The machine of a GPU, as plans see it: a grid of blocks of threads, and its memory."""
 
-What a GPU has of its own, its memory, its compiler and launches, subclasses bring.
-"""
+import numpy as np
 
 from fastnn.kernels.cuda.dense import DenseProducts
+from fastnn.kernels.cuda.memory import DeviceMemory
+from fastnn.kernels.cuda.pace import Pace
+from fastnn.kernels.cuda.program import Program
 from fastnn.kernels.cuda.square import SquareProducts
-from fastnn.kernels.cuda.tiles import Tile
+from fastnn.kernels.cuda.tiles import tiles_of
 
 
 class GridMachine:
@@ -13,34 +15,76 @@ class GridMachine:
 
     Parameters
     ----------
-    n_blocks : int
-        Blocks that run at one time.
-    n_threads : int
-        Threads of a block, a power of two and at least 16.
-
-    Attributes
-    ----------
-    small, wide : Tile
-        The tiles of products of few elements, and of many.
+    device : Device
+        What has the memory and runs kernels; see `fastnn.kernels.cuda.driver.Device`.
+    compiler : CudaCompiler
     """
 
     joins_phases = False
+    # A plan with a group of more tasks than so many for each block is run by a launch a group.
+    most_rounds = 4
 
-    def __init__(self, n_blocks, n_threads):
-        self.n_blocks, self.n_threads = n_blocks, n_threads
-        threads_m = 1 << (n_threads.bit_length() - 1) // 2
-        threads_n = n_threads // threads_m
-        self.small = Tile(2, 2, threads_m, threads_n, depth=16, quarter=2)
-        self.wide = Tile(8, 8, threads_m, threads_n, depth=8, quarter=4)
+    def __init__(self, device, compiler):
+        self.device, self.compiler = device, compiler
+        self.n_blocks, self.n_threads = device.n_blocks, compiler.n_threads
+        self.small, self.wide = tiles_of(self.n_threads)
+        # The memory of arrays of the host, by their identities, with these themselves, so that no
+        # other array gets the same.
+        self._mirrors = {}
+
+    @property
+    def most_tasks_that_meet(self):
+        """Tasks of a plan's largest group, if all of the plan is to be one launch."""
+        return self.most_rounds * self.n_blocks
+
+    # ---- memory ----------------------------------------------------------------------
+
+    def zeros(self, shape, dtype):
+        memory = DeviceMemory.new(self.device, shape, dtype)
+        self.device.clear(memory)
+        return memory
+
+    def mirror(self, array):
+        if isinstance(array, DeviceMemory):
+            return array
+        if id(array) not in self._mirrors:
+            if not array.dtype.isnative:
+                raise TypeError(f"kernels read native arrays, got {array.dtype}")
+            memory = DeviceMemory.new(self.device, array.shape, array.dtype)
+            self._mirrors[id(array)] = array, memory
+            self.device.write(memory, array)
+        return self._mirrors[id(array)][1]
+
+    def push(self, *arrays):
+        for array in arrays:
+            self.device.write(self.mirror(array), array)
+
+    def pull(self, *arrays):
+        for array in arrays:
+            self.device.read(array, self.mirror(array))
+
+    def locate(self, memory):
+        memory = self.mirror(memory)
+        return memory, memory.address
+
+    # ---- work ------------------------------------------------------------------------
+
+    def program(self, tables):
+        return Program(self, tables)
+
+    def pace(self, plan, flops):
+        return Pace(plan.program, flops)
+
+    def row_block(self, rows, part_block=None):
+        return -(-rows // self.n_blocks)
+
+    # ---- products --------------------------------------------------------------------
 
     def tile_for(self, m, n):
         """The tile for a product of so many rows and columns: wide where enough blocks have one."""
         wide = self.wide
         n_tiles = -(-m // wide.tile_m) * -(-n // wide.tile_n)
         return wide if 2 * n_tiles >= self.n_blocks and min(m, n) >= wide.tile_m else self.small
-
-    def row_block(self, rows, part_block=None):
-        return -(-rows // self.n_blocks)
 
     def dense_products(self, operations):
         return DenseProducts(operations)
@@ -50,4 +94,4 @@ class GridMachine:
 
     def product_arguments(self, precision):
         # There is nothing to be called by its address.
-        return {"multiply_at": 0}
+        return {"multiply_at": np.int64(0)}

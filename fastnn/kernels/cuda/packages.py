@@ -44,6 +44,34 @@ def load():
     return SimpleNamespace(**modules)
 
 
+@cache
+def driver():
+    """The module of NVIDIA's driver, ready for use.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no driver, or it has no GPU.
+    """
+    load()
+    try:
+        bindings = importlib.import_module("cuda.bindings.driver")
+        (error,) = bindings.cuInit(0)
+    except Exception as error:
+        raise RuntimeError(
+            f"device='cuda' needs NVIDIA's driver, but it cannot be loaded: {error} Install it "
+            "(https://www.nvidia.com/drivers), or use device='cpu'."
+        ) from error
+    if int(error) != 0:
+        _, text = bindings.cuGetErrorString(error)
+        raise RuntimeError(
+            f"device='cuda' needs an NVIDIA GPU, but the driver reports {error.name}: "
+            f"{text.decode() if text else ''}. Look whether nvidia-smi shows one, and whether "
+            "CUDA_VISIBLE_DEVICES hides it, or use device='cpu'."
+        )
+    return bindings
+
+
 @contextlib.contextmanager
 def _exact_and_offline(modules, cc):
     """Within this, numba-cuda contracts nothing to fma, and asks no device what it is."""

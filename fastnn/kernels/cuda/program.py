@@ -1,4 +1,4 @@
-"""A plan's tables in the memory of a grid, and the jobs that run it."""
+"""A plan's tables in the memory of a device, and the jobs that run it."""
 
 import numpy as np
 
@@ -18,37 +18,62 @@ from fastnn.kernels.cuda.lead import (
 )
 
 
-class GridProgram:
-    """A plan for a grid that goes through it in one launch.
+class Program:
+    """A plan on a grid: one launch for all of it, or one for each group.
+
+    In one launch there are as many blocks as run at one time, and they meet between groups. Where a
+    group has many tasks, launches cost less than they gain, because a block may then be replaced
+    by the next one.
 
     Parameters
     ----------
     machine : fastnn.kernels.cuda.machine.GridMachine
-        It has ``launch(job)`` besides.
     tables : fastnn.kernels.plan.Tables
     """
 
     def __init__(self, machine, tables):
         self.machine, self.tables = machine, tables
-        self._meeting = machine.zeros(N_MEETING, np.int64)  # (32,)
+        self._order = None
         self._job = np.zeros(N_JOB, np.int64)  # (16,)
+        self.kernel, numbers = machine.compiler.kernel(tables.units[:, 0], machine.device)
+        units = tables.units.copy()
+        units[:, 0] = numbers
         # What the job has addresses of.
-        self._kept = []
+        self._memory = []
         for place, memory in (
             (GROUPS_AT, tables.groups),
             (CHAINS_AT, tables.chains),
-            (UNITS_AT, tables.units),
-            (MEETING_AT, self._meeting),
+            (UNITS_AT, units),
+            (MEETING_AT, machine.zeros(N_MEETING, np.int64)),
         ):
-            kept, self._job[place] = machine.locate(memory)
-            self._kept.append(kept)
+            memory, self._job[place] = machine.locate(memory)
+            self._memory.append(memory)
+        self._meeting = self._memory[-1]
 
-    def run(self, n_rows, batch_size, batches, *, order=None, groups=None):
-        """Run mini-batches ``batches[0]`` to ``batches[1]``, or some groups of them."""
+    def set_order(self, order):
+        """Have the data's rows be used in this order (n,)."""
+        machine = self.machine
+        if self._order is None or len(self._order) < len(order):
+            self._order = machine.zeros(len(order), np.int64)
+        machine.device.write(self._order[: len(order)], order)
+        self._job[ORDER_AT] = self._order.address
+
+    def run(self, n_rows, batch_size, batches):
+        """Run mini-batches ``batches[0]`` to ``batches[1]``, and wait for them."""
+        device, n_groups = self.machine.device, self.tables.n_groups
         job = self._job.copy()
-        job[[N_ROWS, BATCH_SIZE, MEETS]] = n_rows, batch_size, True
-        job[FIRST_BATCH : LAST_GROUP + 1] = *batches, *(groups or (0, self.tables.n_groups))
-        if order is not None:
-            _, job[ORDER_AT] = self.machine.locate(order)
-            self.machine.push(order)
-        self.machine.launch(job)
+        job[[N_ROWS, BATCH_SIZE]] = n_rows, batch_size
+        device.clear(self._meeting)
+        rows = min(n_rows, batch_size)
+        most_tasks = self.tables.most_tasks(rows)
+        if most_tasks <= self.machine.most_tasks_that_meet:
+            job[FIRST_BATCH : LAST_GROUP + 1] = *batches, 0, n_groups
+            job[MEETS] = True
+            device.launch(self.kernel, job, min(most_tasks, self.machine.n_blocks), meets=True)
+        else:
+            for batch in range(*batches):
+                for group in range(n_groups):
+                    job[FIRST_BATCH : LAST_GROUP + 1] = batch, batch + 1, group, group + 1
+                    n_tasks = max(1, self.tables.n_tasks(group, rows))
+                    device.launch(self.kernel, job, n_tasks, meets=False)
+        device.wait()

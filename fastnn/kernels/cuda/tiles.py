@@ -78,6 +78,14 @@ class Tile:
         }  # fmt: skip
 
 
+def tiles_of(n_threads):
+    """The tiles of blocks of so many threads, a power of two and at least 16: small and wide."""
+    threads_m = 1 << (n_threads.bit_length() - 1) // 2
+    threads_n = n_threads // threads_m
+    small = Tile(2, 2, threads_m, threads_n, depth=16, quarter=2)
+    return small, Tile(8, 8, threads_m, threads_n, depth=8, quarter=4)
+
+
 class Factor(NamedTuple):
     """A matrix: element (i, j) lies ``i * row_stride + j * column_stride`` after that at ``at``."""
 
@@ -114,10 +122,12 @@ def multiply_tile(a, b, c, bias_at, init, place):
         a_at = at + thread_m * QUARTER
         b_at = at + DEPTH * TILE_M + thread_n * QUARTER
         if p + DEPTH <= place.k:
-            for _ in range(DEPTH):
+            # Two at a time, as the compiler does not unroll a loop around loops.
+            for _ in range(0, DEPTH, 2):
                 add_products(sums, left, right, stage, a_at, b_at)
-                a_at += TILE_M
-                b_at += TILE_N
+                add_products(sums, left, right, stage, a_at + TILE_M, b_at + TILE_N)
+                a_at += 2 * TILE_M
+                b_at += 2 * TILE_N
         else:
             for _ in range(place.k - p):
                 add_products(sums, left, right, stage, a_at, b_at)

@@ -118,6 +118,7 @@ MACHINES = [
     {"n_blocks": 2, "n_threads": 32},
     {"n_blocks": 1, "n_threads": 64},
     {"n_blocks": 2, "n_threads": 16, "wide": True},
+    {"n_blocks": 2, "n_threads": 16, "meets": False},
 ]
 
 
