@@ -62,7 +62,9 @@ class BaseMultilayerPerceptron(
             if prepared is not None:
                 result = train(prepared.problem, prepared.state, worker._backend(), prepared.watch)
                 worker._adopt(prepared, result, incremental)
-            with self._taken_over(worker, before):
+                with self._taken_over(worker, before):
+                    callbacks.end()
+            else:
                 callbacks.end()
         # A filter may make an error of a warning; the model is trained all the same.
         if prepared is None:

@@ -2,10 +2,16 @@
 
 import contextlib
 
+# Private attributes that fits set.
+FITS_OWN = {
+    "_class_weights", "_criterion", "_has_stopped", "_label_binarizer",
+    "_no_improvement_count", "_random_state", "_trained", "_training_state",
+}  # fmt: skip
+
 
 def _is_fitted(name):
     """Whether an attribute is one of a fit's by its name, and no parameter nor the user's own."""
-    return name.startswith("_") or name.endswith("_")
+    return name.endswith("_") or name in FITS_OWN
 
 
 class AtOnceMixin:

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn import notices
-from fastnn.estimators.validation_set import BY_TRAINING_LOSS, criterion_of
+from fastnn.estimators.validation_set import BY_SPLIT_OFF_ROWS, BY_TRAINING_LOSS, criterion_of
 from fastnn.training.schedules import has_planned_end
 from fastnn.training.watch import Progress
 
@@ -82,7 +82,10 @@ class HistoryMixin:
         self.stop_reason_ = watch.reason
         validated = watch.evaluate is not None
         if self.solver == "lbfgs" and not validated and hasattr(self, "learning_rate_curve_"):
-            # As in scikit-learn, later epochs are judged by what those before this fit were.
+            # As in scikit-learn, later epochs are judged by what those before this fit were, but
+            # not by a score of the user's validation set, which this network was not trained by.
+            if self._criterion != BY_SPLIT_OFF_ROWS:
+                self.best_validation_score_ = self.best_epoch_ = None
             return
         self._criterion = progress.criterion
         self._no_improvement_count = progress.no_improvement_count

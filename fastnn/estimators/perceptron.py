@@ -337,8 +337,10 @@ class Perceptron(AtOnceMixin, ClassifierMixin, BaseEstimator):
         self.coef_ = learner.weights[:, 1:].copy()
         self.intercept_ = learner.weights[:, 0].copy()
         self.n_iter_ = len(errors)
-        self.error_curve_ = [*([] if fresh else self.error_curve_), *errors]
-        self.t_ = (0 if fresh else self.t_) + len(errors) * X.shape[0]
+        # Weights that a user has set have no history.
+        before = [] if fresh else getattr(self, "error_curve_", [])
+        self.error_curve_ = [*before, *errors]
+        self.t_ = (0 if fresh else getattr(self, "t_", 0)) + len(errors) * X.shape[0]
         return outcome
 
     def _run_epochs(self, learner, max_epochs):

@@ -1,5 +1,6 @@
 """The first stage of a fit: what is to be trained, made of the parameters and the data."""
 
+import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,6 +105,9 @@ class PreparationMixin:
         state = self._start(params if last is None else last, incremental, last is not None)
         method = self._method(network, data, rows, state)
         goes_on_in = self._goes_on_in(given, validation, incremental)
+        call.callbacks.begin(
+            lambda params: vars(self._as_if_ended(network, watch, state, params, goes_on_in))
+        )
         return Prepared(Problem(network, data, rows, method), state, watch, goes_on_in)
 
     def _checked_data(self, given, classes, fresh, incremental):
@@ -189,6 +193,9 @@ class PreparationMixin:
             )
         network = self._network_of(fitted.layer_units)
         dtype = params.dtype if self.dtype == "auto" else np.dtype(self.dtype)
+        # A precision that was given for the network, maybe by `config_context`, is not changed.
+        is_given = self.dtype != "auto" or self._trained_network().precision_is_given
+        precision = dtype if is_given else "auto"
         if to_plain(network) | {"activation": fitted.activations} != to_plain(fitted):
             # The best by another measure, or of another network, is no mark to beat.
             for name in MARKS:
@@ -196,7 +203,7 @@ class PreparationMixin:
 
         def carry(values):
             values = fitted.carried_over(values, network)
-            return self._cast_for_solver(np.array(values, dtype=dtype), self.dtype)
+            return self._cast_for_solver(np.array(values, dtype=dtype), precision)
 
         return network, carry(params), None if last is None else carry(last)
 
@@ -240,10 +247,7 @@ class PreparationMixin:
         is_split_off = validation is not None and validation.is_split_off
 
         def snapshot(params, named=True):
-            model = self._snapshot(network, params, named)
-            model._set_progress(watch)
-            model._extend_curves(watch)
-            return model
+            return self._as_of_epoch(network, watch, params, named)
 
         evaluate = None
         if validation is not None:
@@ -266,8 +270,23 @@ class PreparationMixin:
             callbacks=call.callbacks,
             started=call.started,
         )
-        call.callbacks.begin(lambda params: vars(snapshot(params)))
         return watch
+
+    def _as_of_epoch(self, network, watch, params, named=True):
+        """A fitted estimator of its own with these parameters and the record so far."""
+        model = self._snapshot(network, params, named)
+        model._set_progress(watch)
+        model._extend_curves(watch)
+        return model
+
+    def _as_if_ended(self, network, watch, state, params, goes_on_in):
+        """The same with a state of its own, from which it would go on had training ended here."""
+        model = self._as_of_epoch(network, watch, params)
+        if self.solver != "lbfgs":
+            own = copy.deepcopy(state)
+            own.handed_out(own.params if params is state.params else params, goes_on_in)
+            model._training_state = own
+        return model
 
     def _max_epochs(self, incremental):
         """The most epochs of a call, or iterations of L-BFGS, which knows no epochs."""
@@ -322,8 +341,11 @@ class PreparationMixin:
             # The estimator has it, where what is called between epochs looks for it.
             self._training_state = self._state_to_train(params, incremental, is_ahead=is_ahead)
             return self._training_state
-        # As in scikit-learn, the state of the steps before outlives L-BFGS, which has none.
-        before = getattr(self, "_training_state", None) or TrainingState(params)
+        # As in scikit-learn, the state of the steps before outlives L-BFGS, which has none; but
+        # not that of a network of another size.
+        before = getattr(self, "_training_state", None)
+        if before is None or before.params.size != params.size:
+            return TrainingState(params)
         return replace(before, params=params)
 
     def _state_to_train(self, params, incremental, *, is_ahead):
