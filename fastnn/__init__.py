@@ -33,17 +33,19 @@ __all__ = [
     "register_activation",
     "register_loss",
     "set_config",
+    "show_versions",
     "unpatch_sklearn",
     "warmup",
 ]
 
 
 # Names that are imported when they are asked for, and their modules: `warmup` brings the compiler
-# with it, and most programs draw nothing.
+# with it, and most programs draw nothing and report nothing.
 _LATE = {
     "LossCurveDisplay": "fastnn.plotting.curves",
     "NetworkDisplay": "fastnn.plotting.network",
     "WeightsDisplay": "fastnn.plotting.weights",
+    "show_versions": "fastnn.tools.versions",
     "warmup": "fastnn.tools.precompile",
 }
 

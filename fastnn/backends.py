@@ -3,11 +3,17 @@
 This is the only module that asks which device is wanted.
 """
 
+from functools import cache
 from typing import Protocol
 
 from fastnn import forks
 
-DEVICES = ("cpu",)
+DEVICES = ("cpu", "cuda", "auto")
+# With device="auto" a GPU is used for a training that it is expected to shorten by WORTH_SECONDS,
+# which is about what compiling for it takes, in EPOCHS epochs. A thread does CPU_FLOPS and a GPU
+# GPU_FLOPS floating point operations a second, and a GPU's step takes GPU_STEP seconds at least.
+WORTH_SECONDS, EPOCHS = 5.0, 50
+CPU_FLOPS, GPU_FLOPS, GPU_STEP = 5e10, 1e13, 2e-5
 
 
 class Trainer(Protocol):
@@ -90,6 +96,8 @@ class Backend(Protocol):
         Of a network without batch normalisation.
         """
 
+    # The following are the CPU's alone.
+
     def augment(self, settings, images, seed):
         """Augment ``images`` (n_rows, n_features) in place, and return them.
 
@@ -108,18 +116,28 @@ class Backend(Protocol):
         """
 
 
-def get_backend(device="cpu", n_jobs=None):
+def get_backend(device="cpu", n_jobs=None, *, trains=True):
     """The backend of a device.
 
     Parameters
     ----------
-    device : {"cpu"}, default="cpu"
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        With "auto" each training is given to the GPU, where there is one and the training gains by
+        it, and else to the CPU.
     n_jobs : int or None, default=None
         Threads, in joblib's meaning for negative numbers; None: as many as the process may use.
+    trains : bool, default=True
+        Whether it is to train. Otherwise, where there is no GPU, device="cuda" is the CPU, too: a
+        model that was trained on a GPU predicts anywhere, to the same bits.
 
     Returns
     -------
     backend : Backend
+
+    Raises
+    ------
+    RuntimeError
+        If a GPU is asked for, and there is none to be used; it says why.
     """
     if device not in DEVICES:
         raise ValueError(f"device must be one of {DEVICES}, got {device!r}.")
@@ -127,4 +145,49 @@ def get_backend(device="cpu", n_jobs=None):
     with forks.importing:
         from fastnn.kernels.cpu.backend import CpuBackend
 
-        return CpuBackend(n_jobs)
+    cpu = CpuBackend(n_jobs)
+    if device == "cpu":
+        return cpu
+    if device == "auto" or not trains:
+        cuda = None if why_no_cuda() else _cuda_backend(cpu)
+        return cpu if cuda is None else _AutoBackend(cpu, cuda) if device == "auto" else cuda
+    return _cuda_backend(cpu)
+
+
+def _cuda_backend(cpu):
+    with forks.importing:
+        from fastnn.kernels.cuda.backend import CudaBackend
+
+    return CudaBackend(cpu)
+
+
+@cache
+def why_no_cuda():
+    """Why device="cuda" is no choice in this process, in words; None where it is one."""
+    try:
+        _cuda_backend(None)
+    except RuntimeError as error:
+        return str(error)
+    return None
+
+
+class _AutoBackend:
+    """A backend that gives large trainings to the GPU, and everything else to the CPU."""
+
+    def __init__(self, cpu, cuda):
+        self._cpu, self._cuda = cpu, cuda
+
+    def __getattr__(self, name):
+        return getattr(self._cpu, name)
+
+    def trainer(self, network, data, state, *, regularization, batch_size):
+        n_rows = data.X.shape[0]
+        # Forward, and twice as many for the gradients of weights and inputs.
+        flops = EPOCHS * 6.0 * n_rows * sum(network.products)
+        n_steps = EPOCHS * -(-n_rows // batch_size)
+        on_gpu = max(flops / GPU_FLOPS, n_steps * GPU_STEP)
+        gain = flops / (CPU_FLOPS * self._cpu.n_threads) - on_gpu
+        backend = self._cuda if gain > WORTH_SECONDS else self._cpu
+        return backend.trainer(
+            network, data, state, regularization=regularization, batch_size=batch_size
+        )

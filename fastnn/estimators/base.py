@@ -60,7 +60,8 @@ class BaseMultilayerPerceptron(
         with stats.recorded(self, given.X, incremental):
             prepared = worker._prepare(given, classes, Call(incremental, started, callbacks))
             if prepared is not None:
-                result = train(prepared.problem, prepared.state, worker._backend(), prepared.watch)
+                backend = worker._backend(trains=True)
+                result = train(prepared.problem, prepared.state, backend, prepared.watch)
                 worker._adopt(prepared, result, incremental)
                 with self._taken_over(worker, before):
                     callbacks.end()

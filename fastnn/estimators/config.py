@@ -107,7 +107,7 @@ def set_config(device=None, dtype=None, n_jobs=None):
 
     Parameters
     ----------
-    device : {'cpu'}, default=None
+    device : {'cpu', 'cuda', 'auto'}, default=None
         Where to train and predict. None leaves the setting unchanged.
     dtype : {'auto', 'float32', 'float64'}, default=None
         The precision of estimators with dtype='auto'. 'auto' is the precision of the data. None
@@ -155,7 +155,7 @@ def config_context(device=None, dtype=None, n_jobs=None):
 
     Parameters
     ----------
-    device : {'cpu'}, default=None
+    device : {'cpu', 'cuda', 'auto'}, default=None
         Where to train and predict. None leaves the setting unchanged.
     dtype : {'auto', 'float32', 'float64'}, default=None
         The precision of estimators with dtype='auto'. 'auto' is the precision of the data. None

@@ -165,9 +165,11 @@ class FittedNetworkMixin(AtOnceMixin):
 
     # ---- predictions ---------------------------------------------------------------
 
-    def _backend(self):
+    def _backend(self, trains=False):
         return backends.get_backend(
-            config.effective("device", self.device), config.effective("n_jobs", self.n_jobs)
+            config.effective("device", self.device),
+            config.effective("n_jobs", self.n_jobs),
+            trains=trains,
         )
 
     def _prediction_inputs(self, X, check_input=True):

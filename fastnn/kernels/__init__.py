@@ -59,6 +59,7 @@ And GPUs, of whose kernels all but their own instructions can be run by threads 
 - ``cuda.packages``, ``cuda.ptx``: the seam to numba-cuda, and instructions of PTX.
 - ``cuda.compiler``: units in PTX, and the kernel of a plan.
 - ``cuda.driver``: NVIDIA's driver: devices, their memory, and launches.
+- ``cuda.backend``: the backend of a GPU.
 
 Rules of the kernels: float constants are written ``real(0.5)``; nothing is reassociated (no
 ``fastmath``), sums run in a fixed order; what has a different result on another machine, such as
@@ -77,5 +78,5 @@ MODULES = (
     "cpu.threads", "cpu.helpers", "cpu.lead", "cpu.pace", "cpu.dense", "cpu.square",
     "cpu.machine", "cpu.perceptron", "cpu.backend", "cuda.lead", "cuda.lanes", "cuda.tiles",
     "cuda.products", "cuda.dense", "cuda.square", "cuda.memory", "cuda.program", "cuda.pace",
-    "cuda.machine", "cuda.packages", "cuda.ptx", "cuda.compiler", "cuda.driver",
+    "cuda.machine", "cuda.packages", "cuda.ptx", "cuda.compiler", "cuda.driver", "cuda.backend",
 )  # fmt: skip

@@ -127,9 +127,9 @@ def test_threads(monkeypatch):
     seen = []
     get_backend = backends.get_backend
 
-    def recording(device, n_jobs):
+    def recording(device, n_jobs, **which):
         seen.append((device, n_jobs))
-        return get_backend(device, n_jobs)
+        return get_backend(device, n_jobs, **which)
 
     monkeypatch.setattr(backends, "get_backend", recording)
     with config_context(n_jobs=2):

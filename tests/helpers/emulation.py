@@ -288,6 +288,7 @@ class EmulatedDevice:
 
     def __init__(self, n_blocks, delays=False):
         self.n_blocks, self.delays = n_blocks, delays
+        self.name, self.cc = "an emulated GPU", (9, 0)
         self.allocated, self.n_launches = {}, 0
 
     def allocate(self, n_bytes):

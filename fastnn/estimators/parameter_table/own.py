@@ -252,11 +252,14 @@ _add(
     type=f"{one_of(DEVICES)} or None",
     default=None,
     constraint=[StrOptions(set(DEVICES)), None],
-    summary="where to compute: on the CPU, for now.",
+    summary="where to train and predict: `'cpu'`, an NVIDIA GPU (`'cuda'`), or `'auto'`.",
     setting=DEVICES[0],
     changes_steps=False,
     doc="""
-    Where to compute. None: as `config_context` says, by default on the CPU.
+    Where to train and predict. 'cuda' is an NVIDIA GPU, and needs the packages of the extra
+    ``cuda13`` or ``cuda12``. 'auto' is the GPU where there is one and a training gains by it, and
+    else the CPU. The weights are the same, bit for bit. None: as `config_context` says, by default
+    the CPU. A model that was trained on a GPU predicts on the CPU where there is none.
     """,
 )
 

@@ -29,10 +29,11 @@ def load():
     if not hasattr(np, "row_stack"):
         # It is all of NumPy 2.5 that numba-cuda 0.30 misses.
         np.row_stack = np.vstack
+    # The first two say by their names what is missing; Numba itself has a numba.cuda, too.
     names = {
-        "cuda": "numba.cuda", "dispatcher": "numba.cuda.dispatcher",
-        "nvvm": "numba.cuda.cudadrv.nvvm", "lock": "numba.cuda.core.compiler_lock",
-        "core": "cuda.core",
+        "core": "cuda.core", "package": "numba_cuda", "cuda": "numba.cuda",
+        "dispatcher": "numba.cuda.dispatcher", "nvvm": "numba.cuda.cudadrv.nvvm",
+        "lock": "numba.cuda.core.compiler_lock",
     }  # fmt: skip
     try:
         modules = {short: importlib.import_module(name) for short, name in names.items()}

@@ -1,0 +1,54 @@
+"""The backend of a GPU."""
+
+from functools import cache
+
+from fastnn import forks
+from fastnn.kernels.cuda import driver
+from fastnn.kernels.cuda.compiler import CudaCompiler
+from fastnn.kernels.cuda.machine import GridMachine
+from fastnn.kernels.passes import flops
+from fastnn.kernels.verbs import Verbs
+
+# Threads of a block.
+N_THREADS = 256
+# A prediction of fewer floating point operations is left to the CPU, which has the same bits and
+# does not have to be told the weights.
+FLOPS_OF_A_LARGE_PREDICTION = 2e9
+
+
+@cache
+def compiler_for(cc):
+    """The process's compiler for a compute capability, which has all units that it has made."""
+    return CudaCompiler(cc, N_THREADS)
+
+
+class CudaBackend(Verbs):
+    """The compiled core on an NVIDIA GPU; see `fastnn.backends.Backend`.
+
+    Parameters
+    ----------
+    cpu : Backend
+        Makes small predictions.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no GPU, no driver for it, or no package to compile for it.
+    """
+
+    def __init__(self, cpu):
+        self.cpu = cpu
+        with forks.importing:
+            device = driver.device()
+        self.machine = GridMachine(device, compiler_for(device.cc))
+
+    @property
+    def device_name(self):
+        """The name of the GPU, and its compute capability."""
+        device = self.machine.device
+        return "{} (compute capability {}.{})".format(device.name, *device.cc)
+
+    def forward(self, network, params, X, *, link=True, plans=None):
+        if flops(network, X.shape[0], backward=False) < FLOPS_OF_A_LARGE_PREDICTION:
+            return self.cpu.forward(network, params, X, link=link, plans=plans)
+        return super().forward(network, params, X, link=link)
