@@ -140,27 +140,35 @@ def multiply_tile(a, b, c, bias_at, init, place):
 
 def begin_sums(sums, c, bias_at, init, place, own_row, own_column):
     # The sums start from zero, from the bias or from C.
-    bias = view(bias_at, place.n, real)  # (n,), read only where the sums start from it
-    for i in range(SUM_ROWS):
-        row = place.row + own_row + quotient(i, QUARTER) * ACROSS_M + i % QUARTER
-        for j in range(SUM_COLUMNS):
-            column = place.column + own_column + quotient(j, QUARTER) * ACROSS_N + j % QUARTER
-            value = real(0)
-            if init == BIAS and column < place.n:
-                value = bias[column]
-            elif init != ZERO and row < place.m and column < place.n:
-                value = view(c.at, (row + 1) * c.row_stride, real)[row * c.row_stride + column]
-            sums[i * SUM_COLUMNS + j] = value
+    for i in range(N_SUMS):
+        sums[i] = real(0)
+    if init == ZERO:
+        return
+    # One loop and no branches, or the sums would not be kept in registers.
+    for i in range(N_SUMS):
+        row = place.row + own_row + in_tile(quotient(i, SUM_COLUMNS), ACROSS_M)
+        column = place.column + own_column + in_tile(remainder(i, SUM_COLUMNS), ACROSS_N)
+        # Beyond the edges it is the last again, which is not stored.
+        row, column = min(row, place.m - 1), min(column, place.n - 1)
+        at = bias_at + column * ITEMSIZE
+        if init != BIAS:
+            at = c.at + (row * c.row_stride + column) * ITEMSIZE
+        sums[i] = view(at, 1, real)[0]
+
+
+def in_tile(i, across):
+    # The row or the column of one of the thread's sums, from its first on.
+    return quotient(i, QUARTER) * across + remainder(i, QUARTER)
 
 
 def end_sums(sums, c, place, own_row, own_column):
     for i in range(SUM_ROWS):
-        row = place.row + own_row + quotient(i, QUARTER) * ACROSS_M + i % QUARTER
+        row = place.row + own_row + in_tile(i, ACROSS_M)
         for j in range(SUM_COLUMNS):
-            column = place.column + own_column + quotient(j, QUARTER) * ACROSS_N + j % QUARTER
+            column = place.column + own_column + in_tile(j, ACROSS_N)
             if row < place.m and column < place.n:
-                target = view(c.at, (row + 1) * c.row_stride, real)
-                target[row * c.row_stride + column] = sums[i * SUM_COLUMNS + j]
+                at = row * c.row_stride + column
+                span(c.at, at, at + 1, real)[0] = sums[i * SUM_COLUMNS + j]
 
 
 def a_place(a, i):
@@ -241,6 +249,6 @@ def call_multiply(multiply_at, a, b, c, bias_at, init, sizes):
 
 # The functions of a product, in the order in which they are to be bound.
 PARTS = (
-    begin_sums, end_sums, a_place, b_place, bring, put, add_products, multiply_tile,
+    in_tile, begin_sums, end_sums, a_place, b_place, bring, put, add_products, multiply_tile,
     multiply_region,
 )  # fmt: skip
