@@ -59,6 +59,7 @@ And GPUs, of whose kernels all but their own instructions can be run by threads 
 - ``cuda.packages``, ``cuda.ptx``: the seam to numba-cuda, and instructions of PTX.
 - ``cuda.compiler``: units in PTX, and the kernel of a plan.
 - ``cuda.driver``: NVIDIA's driver: devices, their memory, and launches.
+- ``cuda.reckoning``: how much memory a training takes.
 - ``cuda.backend``: the backend of a GPU.
 
 Rules of the kernels: float constants are written ``real(0.5)``; nothing is reassociated (no
@@ -78,5 +79,6 @@ MODULES = (
     "cpu.threads", "cpu.helpers", "cpu.lead", "cpu.pace", "cpu.dense", "cpu.square",
     "cpu.machine", "cpu.perceptron", "cpu.backend", "cuda.lead", "cuda.lanes", "cuda.tiles",
     "cuda.products", "cuda.dense", "cuda.square", "cuda.memory", "cuda.program", "cuda.pace",
-    "cuda.machine", "cuda.packages", "cuda.ptx", "cuda.compiler", "cuda.driver", "cuda.backend",
+    "cuda.machine", "cuda.packages", "cuda.ptx", "cuda.compiler", "cuda.driver",
+    "cuda.reckoning", "cuda.backend",
 )  # fmt: skip

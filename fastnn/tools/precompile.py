@@ -15,7 +15,7 @@ from fastnn.kernels import cache
 from fastnn.kernels.cpu import helpers, jit
 
 
-def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):
+def warmup(dtype="float64", *, activation="relu", solver="adam", device="cpu", verbose=True):
     """Compile, or load from the cache on disk, what a fit and a predict need.
 
     The first fit on a machine compiles the kernels that it uses, a few seconds' work; they are
@@ -31,6 +31,8 @@ def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):
         The hidden activation, as in the estimators.
     solver : str, default="adam"
         The solver, as in the estimators.
+    device : {"cpu", "cuda"}, default="cpu"
+        What to compile for. "cuda" needs the GPU.
     verbose : bool, default=True
         Whether to show on stderr what is being compiled.
 
@@ -43,6 +45,8 @@ def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):
     ------
     ValueError
         If a parameter is not one of those above.
+    RuntimeError
+        If there is no GPU to compile for.
 
     See Also
     --------
@@ -68,7 +72,8 @@ def warmup(dtype="float64", *, activation="relu", solver="adam", verbose=True):
     shown = jit.observed(_show) if verbose else contextlib.nullcontext()
     with shown, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        _tiny_fits(np.dtype(dtype), {"activation": activation, "solver": solver, "dtype": dtype})
+        params = {"activation": activation, "solver": solver, "dtype": dtype, "device": device}
+        _tiny_fits(np.dtype(dtype), params)
     seconds = time.perf_counter() - begin
     if verbose:
         compiled = cache.STATS["misses"] - compiled_before

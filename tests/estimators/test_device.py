@@ -115,6 +115,16 @@ def test_memory_of_the_device_is_given_back():
 
 
 @needs_emulation
+def test_too_little_memory_is_said_before_the_fit():
+    with emulated_cuda() as device:
+        device.free = 1 << 20
+        model = MLPRegressor(device="cuda", **SMALL)
+        with pytest.raises(MemoryError, match=r"needs 0.00 GB .* and 0.00 GB are free"):
+            model.fit(X, Y)
+        assert not device.allocated and not hasattr(model, "coefs_")
+
+
+@needs_emulation
 def test_in_a_pipeline_and_a_search():
     def search(device):
         model = MLPClassifier(device=device, **SMALL)

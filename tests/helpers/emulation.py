@@ -289,7 +289,7 @@ class EmulatedDevice:
     def __init__(self, n_blocks, delays=False):
         self.n_blocks, self.delays = n_blocks, delays
         self.name, self.cc = "an emulated GPU", (9, 0)
-        self.allocated, self.n_launches = {}, 0
+        self.allocated, self.n_launches, self.free = {}, 0, 1 << 40
 
     def allocate(self, n_bytes):
         # Aligned as a device's is; what nobody has written is no number.
@@ -297,6 +297,9 @@ class EmulatedDevice:
         address = -(-threads.address(memory) // 64) * 64
         self.allocated[address] = memory
         return address
+
+    def free_bytes(self):
+        return self.free
 
     def release(self, address):
         del self.allocated[address]

@@ -6,6 +6,7 @@ from fastnn import forks
 from fastnn.kernels.cuda import driver
 from fastnn.kernels.cuda.compiler import CudaCompiler
 from fastnn.kernels.cuda.machine import GridMachine
+from fastnn.kernels.cuda.reckoning import bytes_of_training, check_memory
 from fastnn.kernels.passes import flops
 from fastnn.kernels.verbs import Verbs
 
@@ -47,6 +48,13 @@ class CudaBackend(Verbs):
         """The name of the GPU, and its compute capability."""
         device = self.machine.device
         return "{} (compute capability {}.{})".format(device.name, *device.cc)
+
+    def trainer(self, network, data, state, *, regularization, batch_size):
+        needed = bytes_of_training(network, data, state, batch_size)
+        check_memory(self.machine.device, needed)
+        return super().trainer(
+            network, data, state, regularization=regularization, batch_size=batch_size
+        )
 
     def forward(self, network, params, X, *, link=True, plans=None):
         if flops(network, X.shape[0], backward=False) < FLOPS_OF_A_LARGE_PREDICTION:

@@ -6,6 +6,7 @@ activation is one more unit, and everything else is there already.
 """
 
 import hashlib
+import pickle
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,8 @@ from functools import cached_property
 import numpy as np
 from numba import types as nb
 
-from fastnn.kernels import elementary
+from fastnn import forks
+from fastnn.kernels import cache, elementary
 from fastnn.kernels.compiler import copy_function
 from fastnn.kernels.cuda import lanes, lead, packages, ptx, tiles
 from fastnn.kernels.memory import view
@@ -44,6 +46,11 @@ def meet(meeting_at):
     sync()
 
 
+def hash_of(*parts):
+    """A hash of some values, as part of a name."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
 def unit_with_words(step, task, arguments_at):
     # Many arguments would go by way of the stack.
     template(step, task, *load_words(arguments_at))
@@ -58,12 +65,34 @@ def kernel(job):
     lead(job_at)
 
 
-@dataclass(frozen=True)
 class CompiledUnit:
-    """The PTX of a unit, and its name there."""
+    """A unit by its name in PTX; its text there is compiled, or loaded from disk, on first need.
 
-    name: str
-    text: str
+    Where the kernels of its plans are on disk, that is never.
+    """
+
+    def __init__(self, name, compile_text, kept_as):
+        self.name, self._compile_text, self._kept_as = name, compile_text, kept_as
+
+    @cached_property
+    def text(self):
+        """The unit in PTX."""
+        return kept(self._kept_as, self._compile_text, str.encode, bytes.decode)
+
+
+def kept(name, make, to_bytes, from_bytes):
+    """What is kept on disk under a name, or else is made, by one process of several, and kept."""
+    with forks.compiling:
+        found = cache.load(name, from_bytes)
+        if found is not None:
+            return found
+        with cache.compilation_lock(name):
+            found = cache.load(name, from_bytes)
+            if found is None:
+                cache.announce()
+                found = make()
+                cache.save(name, found, to_bytes)
+        return found
 
 
 @dataclass(frozen=True)
@@ -157,42 +186,53 @@ class CudaCompiler:
     def compile(self, unit):
         if unit.name not in self._numbers:
             self._numbers[unit.name] = len(self.units)
-            self.units.append(self._compiled(unit))
+            # With a user's names in it, a unit's name may not be one in PTX.
+            name = unit.name
+            if not re.fullmatch(r"[A-Za-z]\w{1,150}", name, re.ASCII):
+                name = "unit_" + hash_of(name)
+            self.units.append(
+                CompiledUnit(name, lambda: self._text(unit, name), self._kept_as("ptx", name))
+            )
         return self._numbers[unit.name]
 
-    def _compiled(self, unit):
-        # With a user's names in it, a unit's name may not be one in PTX.
-        name = unit.name
-        if not re.fullmatch(r"[A-Za-z]\w{1,150}", name, re.ASCII):
-            name = "unit_" + hashlib.sha256(name.encode()).hexdigest()[:32]
+    def _kept_as(self, kind, name):
+        """The name under which the cache knows what was made by these packages for this device."""
+        origin = hash_of(*packages.versions(), self.cc, self.n_threads)[:16]
+        return f"{kind}_{origin}_{hash_of(name)}"
+
+    def _text(self, unit, name):
         template = self.bind(unit.template, f"template_{name}", **unit.make_names(self))
         load_words = ptx.make_load_words(len(unit.fields))
         function = copy_function(
             unit_with_words, name, {"template": template, "load_words": load_words}
         )
-        text = packages.compile_ptx(function, nb.void(*[nb.int64] * 3), self.cc, name=name)
-        return CompiledUnit(name, text)
+        return packages.compile_ptx(function, nb.void(*[nb.int64] * 3), self.cc, name=name)
 
     def kernel(self, numbers, device):
         """The kernel of a plan that has these units, and their numbers there."""
         names = {self.units[number].name: self.units[number] for number in numbers}
         units = [names[name] for name in sorted(names)]
-        code, entry = self.cubin(tuple(units))
         fast_bytes = lead.STEP_BYTES + max(
             tile.fast_bytes(8) for tile in tiles.tiles_of(self.n_threads)
         )
-        kernel = Kernel(device.load(code, entry), self.n_threads, fast_bytes)
+        kernel = Kernel(device.load(*self.cubin(units)), self.n_threads, fast_bytes)
         places = {unit.name: place for place, unit in enumerate(units)}
         return kernel, [places[self.units[number].name] for number in numbers]
 
     def cubin(self, units):
         """The code of the kernel of these units, and its name there."""
-        if units not in self._cubins:
-            text = self.kernel_text(units)
-            entry = re.search(r"\.visible \.entry (\w+)", text).group(1)
-            code, _ = packages.link([text, *(unit.text for unit in units)], self.cc)
-            self._cubins[units] = code, entry
-        return self._cubins[units]
+        label = hash_of(*(unit.name for unit in units))
+        if label not in self._cubins:
+            name = self._kept_as("cubin", label)
+            self._cubins[label] = kept(
+                name, lambda: self._linked(units), pickle.dumps, pickle.loads
+            )
+        return self._cubins[label]
+
+    def _linked(self, units):
+        text = self.kernel_text(units)
+        entry = re.search(r"\.visible \.entry (\w+)", text).group(1)
+        return packages.link([text, *(unit.text for unit in units)], self.cc)[0], entry
 
     def kernel_text(self, units):
         """The PTX of the kernel of plans that have these units, numbered in this order."""
@@ -203,7 +243,7 @@ class CudaCompiler:
             "ARRIVALS": lead.ARRIVALS, "JOB_BYTE": lead.JOB_BYTE,
             "quotient": lead.quotient, "store": store, "view": view,
         }  # fmt: skip
-        label = hashlib.sha256(" ".join(unit.name for unit in units).encode()).hexdigest()[:16]
+        label = hash_of(*(unit.name for unit in units))
         for part in (meet, *lead.PARTS, lead.lead):
             names[part.__name__] = self.bind(part, f"{part.__name__}_{label}", **names)
         signature = nb.void(nb.UniTuple(nb.int64, lead.N_JOB))

@@ -6,6 +6,7 @@ Both are optional. What is missing, or does not work, is a RuntimeError that say
 import contextlib
 import importlib
 from functools import cache, partial
+from importlib import metadata
 from types import SimpleNamespace
 from unittest import mock
 
@@ -43,6 +44,14 @@ def load():
             f"imported: {error}. {INSTALL}."
         ) from error
     return SimpleNamespace(**modules)
+
+
+@cache
+def versions():
+    """The versions of all that has a part in compiling for a GPU."""
+    names = ("numba-cuda", "cuda-core", "nvidia-nvvm", "nvidia-cuda-nvcc", "nvidia-nvjitlink")
+    found = {each.metadata["Name"]: each.version for each in metadata.distributions()}
+    return tuple(found.get(name) for name in names)
 
 
 @cache

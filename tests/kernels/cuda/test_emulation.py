@@ -23,7 +23,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulation i
 if sys.platform == "linux":
     from emulation import EmulatedBackend
 
-DTYPES = ["float32", "float64"]
+DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.slow)]
+# Trainings that together have most of what there is; the others are slow.
+SOME = {
+    "adam, weighted", "dropout, sparse, float32", "batch normalisation, float32", "muon, float32",
+    "L1 and L2", "clipped gradients", "average that goes on", "augmentation, float32",
+    "early stopping by a loss", "one hidden layer", "multilabel", "partial_fit with dropout",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -32,7 +38,10 @@ def emulated(monkeypatch):
     monkeypatch.setattr(backends, "get_backend", lambda *args, **kwargs: EmulatedBackend())
 
 
-@pytest.mark.parametrize("name", golden.CASES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in SOME else pytest.param(name, marks=pytest.mark.slow) for name in golden.CASES],
+)
 def test_trainings_have_the_recorded_bits(name, emulated):
     assert golden.golden_sum(name) == golden.recorded()[name]
 
@@ -113,10 +122,10 @@ SIZES = [
     {"layer_units": (5, 40, 2), "rows": 450, "batch": 210},
 ]
 MACHINES = [
-    {"n_blocks": 1, "n_threads": 16},
     {"n_blocks": 3, "n_threads": 16},
-    {"n_blocks": 2, "n_threads": 32},
-    {"n_blocks": 1, "n_threads": 64},
+    pytest.param({"n_blocks": 1, "n_threads": 16}, marks=pytest.mark.slow),
+    pytest.param({"n_blocks": 2, "n_threads": 32}, marks=pytest.mark.slow),
+    pytest.param({"n_blocks": 1, "n_threads": 64}, marks=pytest.mark.slow),
     {"n_blocks": 2, "n_threads": 16, "wide": True},
     {"n_blocks": 2, "n_threads": 16, "meets": False},
 ]
