@@ -53,7 +53,12 @@ def units_of(cc, dtype, *, layer_units=(20, 32, 5), activation="relu", loss="log
 
 
 def check(units, cc):
-    """Look at the text of each unit, and at what the assembler makes of it."""
+    """Look at the text of each unit, and at what the assembler makes of it.
+
+    Units that another test has looked at are not among these.
+    """
+    if not units:
+        return
     assert {unit.name: objections(unit.text) for unit in units if objections(unit.text)} == {}
     kernel, log = assemble(units, cc)
     assert objections(kernel) == []
