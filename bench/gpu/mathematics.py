@@ -16,6 +16,7 @@ from numba import cuda, njit
 
 from fastnn.kernels import catalog, elementary
 from fastnn.kernels.activations import ACTIVATIONS
+from fastnn.kernels.cpu.compiler import COMPILER
 from fastnn.kernels.losses import LOSSES
 from fastnn.kernels.optimizers import OPTIMIZERS
 
@@ -90,7 +91,7 @@ def compare_optimizer(name, precision):
     for _ in range(10):
         scalars, c = rule.begin(1e-2, settings, scalars)
         coefficients.append(np.array(c, dtype=real))
-    update_cpu = catalog.bound(rule.update)(precision)
+    update_cpu = catalog.bound(rule.update)(COMPILER, precision)
     update_gpu = seam.bound(rule.update, precision)
     Coefficients = rule.coefficients
     text = (
@@ -148,10 +149,13 @@ def carry_out(task):
         if kind == "optimizer":
             return compare_optimizer(name, precision)
         if kind == "elementary":
-            gpu, cpu = seam.mathematics(precision)[name], elementary.bindings(precision)[name]
+            gpu, cpu = (
+                seam.mathematics(precision)[name],
+                elementary.bindings(COMPILER, precision)[name],
+            )
             return compare(cpu, gpu, 1, precision)
         function, n = next((f, n) for own, f, n in elementwise() if own == name)
-        gpu, cpu = seam.bound(function, precision), catalog.bound(function)(precision)
+        gpu, cpu = seam.bound(function, precision), catalog.bound(function)(COMPILER, precision)
         return compare(cpu, gpu, n, precision)
     except Exception as error:
         return {"error": repr(error)[:500]}

@@ -13,7 +13,7 @@ import seam
 import staged
 from numba import cuda, njit, types
 
-from fastnn.kernels.cpu import floats
+from fastnn.kernels import floats
 
 put4_out, fetch4_in = seam.make_put4(1), seam.make_fetch(4, 1)
 fetch4, put4 = seam.make_fetch(4, 3), seam.make_put4(3)

@@ -16,7 +16,8 @@ from numba.cuda.cudadrv import nvvm
 from numba.extending import intrinsic
 
 from fastnn.kernels import elementary
-from fastnn.kernels.cpu import jit
+from fastnn.kernels.compiler import copy_function
+from fastnn.kernels.cpu.compiler import COMPILER
 
 # Without LTO: with it the linker generates the code, and contracts by itself.
 device = cuda.jit(device=True, forceinline=True, lto=False)
@@ -46,14 +47,18 @@ def exact():
 def bind(function, name, **bindings):
     """A plain function as a device function, its open names bound, inlined into its callers."""
     if name not in _functions:
-        _functions[name] = device(jit.copy_function(function, name, bindings))
+        _functions[name] = device(copy_function(function, name, bindings))
     return _functions[name]
 
 
 def mathematics(precision):
     """`elementary.bindings` for the GPU: the same intrinsics, polynomials and functions."""
     own = {function.__name__ for function in elementary.FUNCTIONS}
-    names = {key: value for key, value in elementary.bindings(precision).items() if key not in own}
+    names = {
+        key: value
+        for key, value in elementary.bindings(COMPILER, precision).items()
+        if key not in own
+    }
     for function in elementary.FUNCTIONS:
         names[function.__name__] = bind(function, f"{function.__name__}_{precision}", **names)
     return names

@@ -2,7 +2,7 @@
 
 Every peer trains the same ReLU network by Adam on the same mini-batches of random data. PyTorch
 runs eagerly, and as a CUDA graph of one step that finds its mini-batch by a counter on the device;
-JAX compiles a whole epoch as one scan. ``python bench/gpu/peers.py out.json`` measures all.
+JAX compiles a whole epoch as one scan. ``python bench/gpu/gpu_peers.py out.json`` measures all.
 """
 
 import json
