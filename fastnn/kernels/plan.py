@@ -57,15 +57,16 @@ class Tables:
     units : ndarray of shape (units, N_UNIT), int64
     late : dict
         The row and the column of late arguments in the table of units, by their names.
-    memory : list
-        What keeps the memory alive that the units' arguments are addresses of.
+    addresses : list of tuple
+        The row and the column of arguments that are addresses in the table of units, and the
+        memory there, which this keeps alive.
     """
 
     groups: np.ndarray
     chains: np.ndarray
     units: np.ndarray
     late: dict
-    memory: list
+    addresses: list
 
     @property
     def n_groups(self):
@@ -101,7 +102,7 @@ class Plan:
         self.machine = machine
         self.groups, self.chains, self.units = [0], [], []
         self.late = {}
-        self._memory = []
+        self._addresses = []
 
     def group(self):
         """Begin a group: its tasks start when all tasks of the one before are done."""
@@ -116,24 +117,27 @@ class Plan:
         """Add a unit to the current chain; memory stands for its address."""
         if set(arguments) != set(unit.fields):
             raise TypeError(f"{unit.name} takes {unit.fields}, got {tuple(arguments)}")
-        words = [self._word(arguments[field]) for field in unit.fields]
+        words, row = [], len(self.units)
         for place, field in enumerate(unit.fields, start=2):
+            word, memory = self._word(arguments[field])
+            words.append(word)
+            if memory is not None:
+                self._addresses.append((row, place, memory))
             if isinstance(arguments[field], Late):
-                self.late[arguments[field].name] = (len(self.units), place)
+                self.late[arguments[field].name] = (row, place)
         padding = [0] * (MAX_ARGUMENTS - len(words))
         number = self.machine.compiler.compile(unit)
         self.units.append([number, len(words), *words, *padding])
         self.chains[-1][LAST_UNIT] += 1
 
     def _word(self, value):
-        """An argument as an integer; memory, kept alive, as its address."""
+        """An argument as an integer, and the memory that it is the address of, or None."""
         if value is None or isinstance(value, Late):
-            return 0
+            return 0, None
         if isinstance(value, (int, np.integer, np.bool_)):
-            return int(value)
+            return int(value), None
         memory, address = self.machine.locate(value)
-        self._memory.append(memory)
-        return address
+        return address, memory
 
     def compile(self):
         """Freeze the tables."""
@@ -142,7 +146,7 @@ class Plan:
             np.array(self.chains, dtype=np.int64).reshape(-1, N_CHAIN),
             np.array(self.units, dtype=np.int64).reshape(-1, N_UNIT),
             self.late,
-            self._memory,
+            self._addresses,
         )
         self.program = self.machine.program(self.tables)
         return self

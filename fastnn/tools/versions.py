@@ -25,7 +25,9 @@ def show_versions():
     Examples
     --------
     >>> import fastnn
-    >>> fastnn.show_versions()  # doctest: +SKIP
+    >>> fastnn.show_versions()
+                 fastnn: ...
+                    GPU: ...
     """
     facts = {"fastnn": __version__, "python": sys.version.replace("\n", " ")}
     facts["platform"] = platform.platform()

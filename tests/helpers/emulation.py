@@ -24,7 +24,7 @@ from fastnn.kernels.cpu import jit, threads
 from fastnn.kernels.cpu.atomics import fetch_add, give_way, load_word, store_word
 from fastnn.kernels.cpu.jit import call_unit
 from fastnn.kernels.cuda import lanes, lead, tiles
-from fastnn.kernels.cuda.machine import GridMachine
+from fastnn.kernels.cuda.machine import BlockMachine, GridMachine
 from fastnn.kernels.memory import view
 from fastnn.kernels.numba_internals import emit_array
 from fastnn.kernels.verbs import Verbs
@@ -289,6 +289,7 @@ class EmulatedDevice:
     def __init__(self, n_blocks, delays=False):
         self.n_blocks, self.delays = n_blocks, delays
         self.name, self.cc = "an emulated GPU", (9, 0)
+        self.most_fast_bytes = 200 << 10
         self.allocated, self.n_launches, self.free = {}, 0, 1 << 40
 
     def allocate(self, n_bytes):
@@ -321,18 +322,19 @@ class EmulatedDevice:
     def wait(self):
         """Nothing: a launch returns when its work is done."""
 
-    def launch(self, kernel, job, n_blocks, *, meets):
+    def launch(self, kernel, job, n_blocks, fast_bytes, *, meets):
         """Have every thread of every block go through the job; of those that meet, at a time."""
         assert not meets or n_blocks <= self.n_blocks
+        assert fast_bytes <= self.most_fast_bytes
         self.n_launches += 1
         for first in range(0, n_blocks, n_blocks if meets else self.n_blocks):
             some = range(first, n_blocks if meets else min(first + self.n_blocks, n_blocks))
-            self._run(kernel, job, some, n_blocks)
+            self._run(kernel, job.copy(), some, n_blocks, fast_bytes)
 
-    def _run(self, kernel, job, blocks, n_blocks):
+    def _run(self, kernel, job, blocks, n_blocks, fast_bytes):
         width = min(32, kernel.n_threads)
         n_warps = kernel.n_threads // width
-        fast = np.full((len(blocks), kernel.fast_bytes // 8), -1, np.int64)
+        fast = np.full((len(blocks), -(-fast_bytes // 8)), -1, np.int64)
         waits = np.zeros((len(blocks), 1 + n_warps, N_WAIT), np.int64)
         exchange = np.zeros((len(blocks), n_warps, 32), np.int64)
         records = np.zeros((len(blocks), kernel.n_threads, N_RECORD), np.int64)
@@ -378,7 +380,13 @@ class EmulatedMachine(GridMachine):
 
 
 class EmulatedBackend(Verbs):
-    """The verbs by an emulated machine."""
+    """The verbs by an emulated machine; with ``resident`` by one block with a network of its own.
 
-    def __init__(self, *args, **settings):
+    It has ``fast_bytes`` of fast memory then.
+    """
+
+    def __init__(self, *args, resident=False, fast_bytes=200 << 10, **settings):
         self.machine = EmulatedMachine(*args, **settings)
+        if resident:
+            self.machine.device.most_fast_bytes = fast_bytes
+            self.machine = BlockMachine(self.machine.device, self.machine.compiler)

@@ -483,6 +483,8 @@ def test_mini_batch_without_weight_is_skipped():
         np.testing.assert_array_equal(left, right)
 
 
-def test_only_the_cpu_so_far():
-    with pytest.raises(ValueError, match=r"device must be one of \('cpu',\), got 'tpu'"):
+def test_unknown_device():
+    with pytest.raises(
+        ValueError, match=r"device must be one of \('cpu', 'cuda', 'auto'\), got 'tpu'"
+    ):
         backends.get_backend("tpu")

@@ -208,8 +208,9 @@ def test_public_docstrings(documented):
     names = list(inspect.signature(documented).parameters)
     assert list(entries(doc.get("Parameters", ""))) == names
     if not inspect.isclass(documented):
-        # A function that only registers, sets or undoes returns nothing.
-        returns_nothing = documented.__name__.startswith(("register_", "set_", "unpatch_"))
+        # A function that only registers, sets, shows or undoes returns nothing.
+        nothing = ("register_", "set_", "show_", "unpatch_")
+        returns_nothing = documented.__name__.startswith(nothing)
         assert ("Returns" in doc) != returns_nothing
     examples = doctest.DocTestParser().get_examples(doc["Examples"])
     assert len(examples) >= 2

@@ -5,13 +5,16 @@ from functools import cache
 from fastnn import forks
 from fastnn.kernels.cuda import driver
 from fastnn.kernels.cuda.compiler import CudaCompiler
-from fastnn.kernels.cuda.machine import GridMachine
+from fastnn.kernels.cuda.machine import BlockMachine, GridMachine
 from fastnn.kernels.cuda.reckoning import bytes_of_training, check_memory
 from fastnn.kernels.passes import flops
+from fastnn.kernels.trainer import Trainer
 from fastnn.kernels.verbs import Verbs
 
 # Threads of a block.
 N_THREADS = 256
+# A step of fewer floating point operations is one block's work, which does not have to meet others.
+FLOPS_OF_ONE_BLOCK = 2e6
 # A prediction of fewer floating point operations is left to the CPU, which has the same bits and
 # does not have to be told the weights.
 FLOPS_OF_A_LARGE_PREDICTION = 2e9
@@ -52,8 +55,11 @@ class CudaBackend(Verbs):
     def trainer(self, network, data, state, *, regularization, batch_size):
         needed = bytes_of_training(network, data, state, batch_size)
         check_memory(self.machine.device, needed)
-        return super().trainer(
-            network, data, state, regularization=regularization, batch_size=batch_size
+        machine = self.machine
+        if flops(network, batch_size) <= FLOPS_OF_ONE_BLOCK:
+            machine = BlockMachine(machine.device, machine.compiler)
+        return Trainer(
+            network, machine, data, state, regularization=regularization, batch_size=batch_size
         )
 
     def forward(self, network, params, X, *, link=True, plans=None):

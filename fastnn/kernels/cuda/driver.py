@@ -14,6 +14,8 @@ from fastnn.kernels.cuda import packages
 
 # Older devices than those of compute capability OLDEST are not tested.
 OLDEST = (7, 5)
+# A kernel has to be told that its blocks may have more shared memory than USUAL_FAST_BYTES.
+USUAL_FAST_BYTES = 48 << 10
 # What goes to a device and back goes by way of pinned memory of STAGE_BYTES.
 STAGE_BYTES = 4 << 20
 NOT_IN_A_FORK = (
@@ -37,6 +39,8 @@ class Device:
         Its compute capability.
     n_blocks : int
         Its multiprocessors, each of which runs a block.
+    most_fast_bytes : int
+        The most shared memory that a block may have.
 
     Raises
     ------
@@ -64,6 +68,7 @@ class Device:
                 "device='cpu'."
             )
         self.n_blocks = number_of("MULTIPROCESSOR_COUNT")
+        self.most_fast_bytes = number_of("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN")
         # The context is that of every library that uses the device's primary one.
         self._context = self._call("cuDevicePrimaryCtxRetain", handle)
         self._enter()
@@ -162,13 +167,17 @@ class Device:
             self._functions[key] = self._call("cuModuleGetFunction", module, name.encode()), module
         return self._functions[key][0]
 
-    def launch(self, kernel, job, n_blocks, *, meets):
+    def launch(self, kernel, job, n_blocks, fast_bytes, *, meets):
         """Run a kernel on a job (16,), int64; blocks that meet are all there at one time."""
         self._enter()
+        if fast_bytes > USUAL_FAST_BYTES:
+            attribute = self.driver.CUfunction_attribute
+            which = attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            self._call("cuFuncSetAttribute", kernel.function, which, fast_bytes)
         words = np.ascontiguousarray(job)
         # The driver copies the parameters from where these pointers say.
         pointers = words.ctypes.data + 8 * np.arange(len(words), dtype=np.uint64)
-        shape = (n_blocks, 1, 1, kernel.n_threads, 1, 1, kernel.fast_bytes, self._stream)
+        shape = (n_blocks, 1, 1, kernel.n_threads, 1, 1, fast_bytes, self._stream)
         if meets:
             launched = ("cuLaunchCooperativeKernel", kernel.function, *shape, pointers.ctypes.data)
         else:

@@ -5,7 +5,7 @@ import numpy as np
 from fastnn.kernels.cuda.dense import DenseProducts
 from fastnn.kernels.cuda.memory import DeviceMemory
 from fastnn.kernels.cuda.pace import Pace
-from fastnn.kernels.cuda.program import Program
+from fastnn.kernels.cuda.program import BlockProgram, Program
 from fastnn.kernels.cuda.square import SquareProducts
 from fastnn.kernels.cuda.tiles import tiles_of
 
@@ -95,3 +95,14 @@ class GridMachine:
     def product_arguments(self, precision):
         # There is nothing to be called by its address.
         return {"multiply_at": np.int64(0)}
+
+
+class BlockMachine(GridMachine):
+    """One block, which has a small network in its fast memory."""
+
+    def __init__(self, device, compiler):
+        super().__init__(device, compiler)
+        self.n_blocks = 1
+
+    def program(self, tables):
+        return BlockProgram(self, tables)

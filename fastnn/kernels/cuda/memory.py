@@ -10,8 +10,9 @@ class _Allocation:
     """A piece of a device's memory, which goes back when nothing refers to it any longer."""
 
     def __init__(self, device, n_bytes):
-        # Something has an address, however small it is.
-        self.address = device.allocate(max(n_bytes, 16))
+        # Something has an address, however small it is, and all of it can be copied by words.
+        self.n_bytes = max(1, -(-n_bytes // 16)) * 16
+        self.address = device.allocate(self.n_bytes)
         # At the end of the process all memory goes back by itself.
         weakref.finalize(self, device.release, self.address).atexit = False
 

@@ -5,6 +5,7 @@ import numpy as np
 from fastnn.kernels.cuda.lead import (
     BATCH_SIZE,
     CHAINS_AT,
+    COUNT_BITS,
     FIRST_BATCH,
     GROUPS_AT,
     LAST_GROUP,
@@ -12,8 +13,12 @@ from fastnn.kernels.cuda.lead import (
     MEETS,
     N_JOB,
     N_MEETING,
+    N_RESIDENTS,
     N_ROWS,
+    N_TABLE,
     ORDER_AT,
+    RESIDENTS_AT,
+    TABLE_BYTE,
     UNITS_AT,
 )
 
@@ -36,7 +41,7 @@ class Program:
         self._order = None
         self._job = np.zeros(N_JOB, np.int64)  # (16,)
         self.kernel, numbers = machine.compiler.kernel(tables.units[:, 0], machine.device)
-        units = tables.units.copy()
+        units = self._units(tables)
         units[:, 0] = numbers
         # What the job has addresses of.
         self._memory = []
@@ -49,6 +54,10 @@ class Program:
             memory, self._job[place] = machine.locate(memory)
             self._memory.append(memory)
         self._meeting = self._memory[-1]
+
+    def _units(self, tables):
+        """The table of units as the job has it, but for their numbers."""
+        return tables.units.copy()
 
     def set_order(self, order):
         """Have the data's rows be used in this order (n,)."""
@@ -69,11 +78,56 @@ class Program:
         if most_tasks <= self.machine.most_tasks_that_meet:
             job[FIRST_BATCH : LAST_GROUP + 1] = *batches, 0, n_groups
             job[MEETS] = True
-            device.launch(self.kernel, job, min(most_tasks, self.machine.n_blocks), meets=True)
+            n_blocks = min(most_tasks, self.machine.n_blocks)
+            device.launch(self.kernel, job, n_blocks, self.kernel.fast_bytes, meets=True)
         else:
             for batch in range(*batches):
                 for group in range(n_groups):
                     job[FIRST_BATCH : LAST_GROUP + 1] = batch, batch + 1, group, group + 1
                     n_tasks = max(1, self.tables.n_tasks(group, rows))
-                    device.launch(self.kernel, job, n_tasks, meets=False)
+                    device.launch(self.kernel, job, n_tasks, self.kernel.fast_bytes, meets=False)
+        device.wait()
+
+
+class BlockProgram(Program):
+    """A plan that a single block goes through, with what fits of its memory in fast memory.
+
+    What does not fit, the data above all, stays where it is.
+    """
+
+    def __init__(self, machine, tables):
+        self.residents, self.fast_bytes = [], 0
+        super().__init__(machine, tables)
+        if self.residents:
+            memory = np.array(self.residents, np.int64)  # (residents, 3)
+            memory, self._job[RESIDENTS_AT] = machine.locate(memory)
+            self._memory.append(memory)
+            self._job[N_RESIDENTS], self._job[N_TABLE] = len(self.residents), len(tables.units)
+
+    def _units(self, tables):
+        """The table of units, in which addresses of residents are bytes of fast memory."""
+        units = tables.units.copy()
+        first = self.kernel.fast_bytes
+        self._job[TABLE_BYTE], first = first, first + units.nbytes
+        places = {}
+        owners = {memory.owner.address: memory.owner for *_, memory in tables.addresses}
+        for owner in sorted(owners.values(), key=lambda owner: owner.n_bytes):
+            if first + owner.n_bytes <= self.machine.device.most_fast_bytes:
+                places[owner.address] = first
+                self.residents.append((owner.address, owner.n_bytes // 8, first))
+                first += owner.n_bytes
+        for row, place, memory in tables.addresses:
+            if memory.owner.address in places:
+                units[row, place] += places[memory.owner.address] - memory.owner.address
+                units[row, 1] |= 1 << (COUNT_BITS + place - 2)
+        self.fast_bytes = first
+        return units
+
+    def run(self, n_rows, batch_size, batches):
+        device, job = self.machine.device, self._job.copy()
+        job[[N_ROWS, BATCH_SIZE]] = n_rows, batch_size
+        job[FIRST_BATCH : LAST_GROUP + 1] = *batches, 0, self.tables.n_groups
+        device.clear(self._meeting)
+        fast_bytes = self.fast_bytes if self.residents else self.kernel.fast_bytes
+        device.launch(self.kernel, job, 1, fast_bytes, meets=False)
         device.wait()

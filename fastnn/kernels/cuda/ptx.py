@@ -147,7 +147,7 @@ def make_load_words(n):
     @intrinsic
     def load_words(typingctx, at):
         def codegen(context, builder, signature, values):
-            words = builder.inttoptr(values[0], WORD.as_pointer(1))
+            words = builder.inttoptr(values[0], WORD.as_pointer())
             own = [builder.load(builder.gep(words, [ir.Constant(WORD, j)])) for j in range(n)]
             return context.make_tuple(builder, words_type, own)
 

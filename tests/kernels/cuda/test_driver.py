@@ -29,11 +29,17 @@ class FakeDriver:
 
     def __init__(self, cc=(9, 0), failing=None):
         self.cc, self.failing, self.calls = cc, failing or {}, []
-        names = ("COMPUTE_CAPABILITY_MAJOR", "COMPUTE_CAPABILITY_MINOR", "MULTIPROCESSOR_COUNT")
+        names = (
+            "COMPUTE_CAPABILITY_MAJOR",
+            "COMPUTE_CAPABILITY_MINOR",
+            "MULTIPROCESSOR_COUNT",
+            "MAX_SHARED_MEMORY_PER_BLOCK_OPTIN",
+        )
         attributes = {f"CU_DEVICE_ATTRIBUTE_{name}": name for name in names}
         self.CUdevice_attribute = SimpleNamespace(**attributes)
-        self.values = dict(zip(names, (*cc, 132), strict=True))
-        self.memory = np.zeros(1 << 16, np.uint8)
+        self.values = dict(zip(names, (*cc, 132, 200 << 10), strict=True))
+        which = "CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES"
+        self.CUfunction_attribute = SimpleNamespace(**{which: which})
 
     def __getattr__(self, name):
         if not name.startswith("cu"):
@@ -189,11 +195,15 @@ def test_copies_go_by_way_of_pinned_memory(fake):
 def test_launches(fake):
     found = fake()
     device = driver.Device()
-    kernel = SimpleNamespace(function="kernel", n_threads=256, fast_bytes=1024)
+    kernel = SimpleNamespace(function="kernel", n_threads=256)
     job = np.arange(16)
-    device.launch(kernel, job, 7, meets=True)
-    device.launch(kernel, job, 8, meets=False)
-    (one, of_meeting), (other, of_group) = found.calls[-3::2]
+    device.launch(kernel, job, 7, 1024, meets=True)
+    device.launch(kernel, job, 8, 100_000, meets=False)
+    launches = [call for call in found.calls if call[0].endswith("Kernel")]
+    (one, of_meeting), (other, of_group) = launches
     assert (one, other) == ("cuLaunchCooperativeKernel", "cuLaunchKernel")
     assert of_meeting[:8] == ("kernel", 7, 1, 1, 256, 1, 1, 1024)
-    assert of_group[:8] == ("kernel", 8, 1, 1, 256, 1, 1, 1024)
+    assert of_group[:8] == ("kernel", 8, 1, 1, 256, 1, 1, 100_000)
+    # More shared memory than kernels have by themselves is asked for.
+    told = [arguments[-1] for name, arguments in found.calls if name == "cuFuncSetAttribute"]
+    assert told == [100_000]

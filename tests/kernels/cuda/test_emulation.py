@@ -128,6 +128,8 @@ MACHINES = [
     pytest.param({"n_blocks": 1, "n_threads": 64}, marks=pytest.mark.slow),
     {"n_blocks": 2, "n_threads": 16, "wide": True},
     {"n_blocks": 2, "n_threads": 16, "meets": False},
+    {"n_threads": 32, "resident": True},
+    pytest.param({"n_threads": 16, "resident": True, "fast_bytes": 12000}, marks=pytest.mark.slow),
 ]
 
 
