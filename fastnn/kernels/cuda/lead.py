@@ -67,6 +67,8 @@ def lead(job_at):
                 skipped[SKIPPED + (batch & 1)] = view(fast_memory(), N_STEP, np.int64)[SKIP]
             if job[MEETS] == 1:
                 meet(job[MEETING_AT])
+            else:
+                sync()
     if job[N_RESIDENTS] > 0:
         sync()
         move_residents(job, False)

@@ -150,6 +150,37 @@ def test_options(options, dtype):
     assert_equal_bits((9, 20, 3), dtype, **options)
 
 
+@pytest.mark.parametrize(
+    "machine", [{"n_blocks": 3}, {"meets": False}, {"resident": True}, {"delays": True}], ids=str
+)
+def test_mini_batches_without_weight_are_skipped(machine):
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(100, 6), rng.randn(100, 2)
+    weights = rng.uniform(1, 2, 100)
+    weights[20:60], weights[80:] = 0, 0
+
+    def train(backend):
+        network = multilayer_perceptron((6, 5, 2), "tanh", "squared_error")
+        params = network.initialize(np.random.RandomState(0), np.dtype(float))
+        state = TrainingState(params, OptimizerState("adam", network.n_params, float, 0.01))
+        trainer = backend.trainer(
+            network,
+            Data(X, y, weights),
+            state,
+            regularization=Regularization(0.1, dropout=(0.0, 0.2)),
+            batch_size=20,
+        )
+        losses = [trainer.train_epoch(np.arange(100)) for _ in range(3)]
+        return losses, params, float(state.random_steps[0])
+
+    (losses, params, n_steps), expected = (
+        train(EmulatedBackend(**machine)),
+        train(backends.get_backend()),
+    )
+    assert losses == expected[0] and n_steps == expected[2]
+    np.testing.assert_array_equal(params, expected[1])
+
+
 @pytest.mark.parametrize("repeat", range(3))
 def test_bits_do_not_depend_on_who_is_late(repeat):
     machine = {"n_blocks": 3, "n_threads": 16, "delays": True}
