@@ -54,12 +54,12 @@ And GPUs, of whose kernels all but their own instructions can be run by threads 
 - ``cuda.tiles``, ``cuda.products``: products of matrices by tiles, and their units.
 - ``cuda.dense``, ``cuda.square``: the products of dense layers and of Muon in a plan.
 - ``cuda.memory``: memory of a device, as plans see it.
+- ``cuda.reckoning``: how much memory a training takes.
 - ``cuda.program``, ``cuda.pace``: what runs a plan, and in slices of time.
 - ``cuda.machine``: a grid of blocks, as plans see it.
 - ``cuda.packages``, ``cuda.ptx``: the seam to numba-cuda, and instructions of PTX.
 - ``cuda.compiler``: units in PTX, and the kernel of a plan.
 - ``cuda.driver``: NVIDIA's driver: devices, their memory, and launches.
-- ``cuda.reckoning``: how much memory a training takes.
 - ``cuda.backend``: the backend of a GPU.
 
 Rules of the kernels: float constants are written ``real(0.5)``; nothing is reassociated (no
@@ -78,7 +78,7 @@ MODULES = (
     "cpu.jit", "cpu.simd", "cpu.atomics", "cpu.matmul", "cpu.compiler", "cpu.products",
     "cpu.threads", "cpu.helpers", "cpu.lead", "cpu.pace", "cpu.dense", "cpu.square",
     "cpu.machine", "cpu.perceptron", "cpu.backend", "cuda.lead", "cuda.lanes", "cuda.tiles",
-    "cuda.products", "cuda.dense", "cuda.square", "cuda.memory", "cuda.program", "cuda.pace",
-    "cuda.machine", "cuda.packages", "cuda.ptx", "cuda.compiler", "cuda.driver",
-    "cuda.reckoning", "cuda.backend",
+    "cuda.products", "cuda.dense", "cuda.square", "cuda.memory", "cuda.reckoning",
+    "cuda.program", "cuda.pace", "cuda.machine", "cuda.packages", "cuda.ptx", "cuda.compiler",
+    "cuda.driver", "cuda.backend",
 )  # fmt: skip

@@ -67,18 +67,24 @@ class DenseInput:
     ----------
     in_place : bool
         Whether the first layer reads X itself.
+    is_fed : bool
+        Whether the host gathers the rows of each mini-batch, because X is too large for the
+        machine's memory.
     values : Values
         X, or a buffer for the mini-batch's rows of it.
     """
 
     def __init__(self, machine, X, rows, dtype, *, may_stay=True, ordered=False, is_late=False):
-        X = machine.mirror(X)
+        self.is_fed = machine.is_too_large(X)
+        if not self.is_fed:
+            X = machine.mirror(X)
         self.X, self.rows, self.is_late = X, rows, is_late
         row_bytes, column_bytes = X.strides
         self.in_place = (
             may_stay
             and not ordered
             and not is_late
+            and not self.is_fed
             and dtype == X.dtype
             and column_bytes == X.itemsize
             and row_bytes % X.itemsize == 0
@@ -98,7 +104,8 @@ class DenseInput:
         if self.in_place:
             return
         matrix, stride, n, _ = self.values
-        add_gather(plan, self.X, matrix, block, is_late=self.is_late)
+        if not self.is_fed:
+            add_gather(plan, self.X, matrix, block, is_late=self.is_late)
         if augmentation is not None:
             augment = Augmentation(plan.machine, augmentation, matrix.dtype)
             augment.add(plan, matrix, stride, masks.keys[-1:], block)
@@ -120,7 +127,7 @@ class SparseInput:
     """
 
     # There is no matrix of its values.
-    is_late, values = False, None
+    is_late, is_fed, values = False, False, None
 
     def __init__(self, machine, X, rows, dtype):
         self.X, self.rows = X, rows

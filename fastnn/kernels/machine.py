@@ -40,8 +40,14 @@ class Machine(Protocol):
     def program(self, tables):
         """What runs a plan of these `fastnn.kernels.plan.Tables`."""
 
-    def pace(self, plan, flops):
+    def is_too_large(self, X):
+        """Whether a dense X is not to be mirrored, because the memory would not do."""
+
+    def pace(self, plan, flops, source=None):
         """What runs a plan in slices of time, whose mini-batch has so many operations.
+
+        A ``source`` is a `fastnn.kernels.inputs.DenseInput` that the host has to feed: before each
+        mini-batch it writes the rows of X to the input's matrix.
 
         It has ``run(n_rows, batch_size, order=None, deadline=None)``, which returns the number of
         mini-batches that were run, and ``run_once(plan)``, for a plan that no rows matter to.

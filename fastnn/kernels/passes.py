@@ -250,4 +250,5 @@ class Pass:
     def pace(self):
         """What runs the plan; see `fastnn.kernels.machine.Machine`."""
         work = flops(self.network, self.rows, backward=self.backward)
-        return self.machine.pace(self.plan, work)
+        source = self.source if self.source.is_fed else None
+        return self.machine.pace(self.plan, work, source)

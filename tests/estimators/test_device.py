@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, backends
 from fastnn.kernels.cuda import backend as cuda_backend
+from fastnn.kernels.cuda.reckoning import RESERVE
 
 if sys.platform == "linux":
     from emulated_cuda import emulated_cuda
@@ -112,6 +113,22 @@ def test_memory_of_the_device_is_given_back():
     with emulated_cuda() as device:
         MLPRegressor(device="cuda", **SMALL).fit(X, Y)
         assert not device.allocated
+
+
+@needs_emulation
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("options", [{}, {"dtype": "float32", "dropout": 0.2}, {"solver": "lbfgs"}])
+def test_an_X_that_is_larger_than_the_memory_is_gathered_by_the_host(options, monkeypatch):
+    X = rng.randn(300, 200)
+    Y = X[:, 0] - X[:, 1]
+    on_cpu = MLPRegressor(**SMALL, **options).fit(X, Y)
+    monkeypatch.setattr(cuda_backend, "FLOPS_OF_A_LARGE_PREDICTION", 0)
+    with emulated_cuda() as device:
+        # X does not fit, but everything else does.
+        device.free = RESERVE + X.nbytes - 1
+        model = MLPRegressor(device="cuda", **SMALL, **options)
+        assert_same(model.fit(X, Y), on_cpu)
+        np.testing.assert_array_equal(model.predict(X), on_cpu.predict(X))
 
 
 @needs_emulation

@@ -42,7 +42,10 @@ class CpuMachine:
     def program(self, tables):
         return Program(tables)
 
-    def pace(self, plan, flops):
+    def is_too_large(self, X):
+        return False
+
+    def pace(self, plan, flops, source=None):
         return Pace(plan.program, flops, self.n_threads)
 
     def row_block(self, rows, part_block=None):

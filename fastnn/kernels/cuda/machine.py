@@ -4,8 +4,9 @@ import numpy as np
 
 from fastnn.kernels.cuda.dense import DenseProducts
 from fastnn.kernels.cuda.memory import DeviceMemory
-from fastnn.kernels.cuda.pace import Pace
+from fastnn.kernels.cuda.pace import FedPace, Pace
 from fastnn.kernels.cuda.program import BlockProgram, Program
+from fastnn.kernels.cuda.reckoning import RESERVE
 from fastnn.kernels.cuda.square import SquareProducts
 from fastnn.kernels.cuda.tiles import tiles_of
 
@@ -63,6 +64,11 @@ class GridMachine:
         for array in arrays:
             self.device.read(array, self.mirror(array))
 
+    def is_too_large(self, X):
+        if isinstance(X, DeviceMemory) or id(X) in self._mirrors:
+            return False
+        return X.nbytes + RESERVE > self.device.free_bytes()
+
     def locate(self, memory):
         memory = self.mirror(memory)
         return memory, memory.address
@@ -72,8 +78,8 @@ class GridMachine:
     def program(self, tables):
         return Program(self, tables)
 
-    def pace(self, plan, flops):
-        return Pace(plan.program, flops)
+    def pace(self, plan, flops, source=None):
+        return Pace(plan.program, flops) if source is None else FedPace(plan.program, source)
 
     def row_block(self, rows, part_block=None):
         return -(-rows // self.n_blocks)

@@ -2,6 +2,8 @@
 
 import time
 
+import numpy as np
+
 # A slice should take SLICE seconds, and the first one FIRST_SLICE, as nothing is known yet.
 SLICE, FIRST_SLICE = 0.05, 0.005
 # A mini-batch is expected to take OVERHEAD seconds, and more at FLOPS_PER_SECOND.
@@ -47,6 +49,45 @@ class Pace:
             if deadline is not None and now >= deadline:
                 break
         return batch
+
+    def run_once(self, plan):
+        """Run another plan, to which the rows of the data do not matter."""
+        plan.program.run(1, 1, (0, 1))
+
+
+class FedPace:
+    """Runs a plan mini-batch by mini-batch, whose rows of X the host gathers.
+
+    The mini-batches are those of an X that the device holds.
+
+    Parameters
+    ----------
+    program : fastnn.kernels.cuda.program.Program
+    source : fastnn.kernels.inputs.DenseInput
+    """
+
+    def __init__(self, program, source):
+        self.program, self.source = program, source
+        matrix = source.values.matrix
+        self._rows = np.zeros(matrix.shape, matrix.dtype)  # (rows, stride)
+
+    def run(self, n_rows, batch_size, order=None, deadline=None):
+        """Run all mini-batches, but begin none past the deadline; returns how many were run."""
+        X, (matrix, _, n, _) = self.source.X, self.source.values
+        device = self.program.machine.device
+        if order is not None:
+            self.program.set_order(order)
+        n_batches = -(-n_rows // batch_size)
+        for batch in range(n_batches):
+            own = slice(batch * batch_size, min(n_rows, (batch + 1) * batch_size))
+            rows = own if order is None else order[own]
+            size = own.stop - own.start
+            self._rows[:size, :n] = X[rows]
+            device.write(matrix[:size], self._rows[:size])
+            self.program.run(n_rows, batch_size, (batch, batch + 1))
+            if deadline is not None and time.perf_counter() >= deadline:
+                return batch + 1
+        return n_batches
 
     def run_once(self, plan):
         """Run another plan, to which the rows of the data do not matter."""
