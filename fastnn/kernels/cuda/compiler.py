@@ -184,16 +184,18 @@ class CudaCompiler:
     # ---- units and kernels -----------------------------------------------------------
 
     def compile(self, unit):
-        if unit.name not in self._numbers:
-            self._numbers[unit.name] = len(self.units)
-            # With a user's names in it, a unit's name may not be one in PTX.
-            name = unit.name
-            if not re.fullmatch(r"[A-Za-z]\w{1,150}", name, re.ASCII):
-                name = "unit_" + hash_of(name)
-            self.units.append(
-                CompiledUnit(name, lambda: self._text(unit, name), self._kept_as("ptx", name))
-            )
-        return self._numbers[unit.name]
+        with forks.compiling:
+            if unit.name not in self._numbers:
+                self._numbers[unit.name] = len(self.units)
+                self.units.append(self._compiled(unit))
+            return self._numbers[unit.name]
+
+    def _compiled(self, unit):
+        # With a user's names in it, a unit's name may not be one in PTX.
+        name = unit.name
+        if not re.fullmatch(r"[A-Za-z]\w{1,150}", name, re.ASCII):
+            name = "unit_" + hash_of(name)
+        return CompiledUnit(name, lambda: self._text(unit, name), self._kept_as("ptx", name))
 
     def _kept_as(self, kind, name):
         """The name under which the cache knows what was made by these packages for this device."""

@@ -4,6 +4,7 @@ What the driver reports is a MemoryError where memory is short, and otherwise a 
 says what happened.
 """
 
+import contextlib
 import os
 import threading
 from functools import cache
@@ -119,9 +120,10 @@ class Device:
 
     def release(self, address):
         """Give memory back, once the work that was ordered before is done."""
-        if os.getpid() == self._process:
+        # A lost device, or one whose process ends, has nothing to give back.
+        with contextlib.suppress(RuntimeError):
             self._enter()
-            self.driver.cuMemFreeAsync(address, self._stream)
+            self._call("cuMemFreeAsync", address, self._stream)
 
     def clear(self, memory):
         """Fill memory with zeros."""
@@ -160,12 +162,14 @@ class Device:
     def load(self, cubin, name):
         """The kernel of that name in a cubin."""
         key = (name, hash(cubin))
-        if key not in self._functions:
-            self._enter()
-            module = self._call("cuModuleLoadData", cubin)
-            # The module stays as long as the process.
-            self._functions[key] = self._call("cuModuleGetFunction", module, name.encode()), module
-        return self._functions[key][0]
+        with self._lock:
+            if key not in self._functions:
+                self._enter()
+                module = self._call("cuModuleLoadData", cubin)
+                # The module stays as long as the process.
+                function = self._call("cuModuleGetFunction", module, name.encode())
+                self._functions[key] = function, module
+            return self._functions[key][0]
 
     def launch(self, kernel, job, n_blocks, fast_bytes, *, meets):
         """Run a kernel on a job (16,), int64; blocks that meet are all there at one time."""

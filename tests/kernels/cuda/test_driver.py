@@ -156,6 +156,15 @@ def test_lost_device(fake):
         device.wait()
 
 
+def test_memory_of_a_lost_device_goes_without_a_word(fake, capsys):
+    found = fake()
+    memory = DeviceMemory.new(driver.Device(), 10, np.float64)
+    found.failing["cuMemFreeAsync"] = LOST
+    del memory
+    assert ("cuMemFreeAsync", (1, 1)) in found.calls
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_forked_process(fake):
     fake()
