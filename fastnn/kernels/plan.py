@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastnn.kernels.memory import quotient
+
 # Places in the step's state (8,), int64: first row of the mini-batch in the order, its rows, 1 if
 # there is nothing to train on, and the address of the order (n,) in which the data's rows are
 # used, or 0.
@@ -36,6 +38,11 @@ EVEN_ROWS = 8
 def even_block(rows, n_blocks):
     """Rows of a block, for at least so many blocks."""
     return -(-rows // (n_blocks * EVEN_ROWS)) * EVEN_ROWS
+
+
+def tasks_of(n_tasks, row_block, rows):
+    # The tasks of a chain, by its columns, for a mini-batch of that many rows. A template.
+    return n_tasks if row_block == 0 else n_tasks * quotient(rows + row_block - 1, row_block)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.kernels.cpu import helpers, jit, threads
 from fastnn.kernels.cpu.helpers import CHAINS_AT, RUN_AT, STEP_AT, UNITS_AT
 from fastnn.kernels.cpu.jit import call_unit
-from fastnn.kernels.memory import quotient, view
+from fastnn.kernels.memory import view
 from fastnn.kernels.plan import (
     FIRST_UNIT,
     LAST_UNIT,
@@ -24,6 +24,7 @@ from fastnn.kernels.plan import (
     ROWS,
     SKIP,
     TASKS,
+    tasks_of,
 )
 
 CHAIN_BYTES, UNIT_BYTES = 8 * N_CHAIN, 8 * N_UNIT
@@ -76,10 +77,6 @@ def count_tasks(job, step, first, last):
     for chain in range(first * N_CHAIN, last * N_CHAIN, N_CHAIN):
         n_tasks += tasks_of(chains[chain + TASKS], chains[chain + ROW_BLOCK], step[ROWS])
     return n_tasks
-
-
-def tasks_of(n_tasks, row_block, rows):
-    return n_tasks if row_block == 0 else n_tasks * quotient(rows + row_block - 1, row_block)
 
 
 def run_task(step, task, chains_at, units_at, chain):

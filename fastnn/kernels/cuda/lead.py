@@ -19,6 +19,7 @@ from fastnn.kernels.plan import (
     ROWS,
     SKIP,
     TASKS,
+    tasks_of,
 )
 
 CHAIN_BYTES, UNIT_BYTES = 8 * N_CHAIN, 8 * N_UNIT
@@ -131,10 +132,6 @@ def run_group(job, group):
                 call_unit(words[0], fast_memory(), task, words[1], at + 16)
                 sync()
         before += n_tasks
-
-
-def tasks_of(n_tasks, row_block, rows):
-    return n_tasks if row_block == 0 else n_tasks * quotient(rows + row_block - 1, row_block)
 
 
 # The functions that `lead` calls, in the order in which they are to be bound.
