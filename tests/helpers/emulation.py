@@ -373,10 +373,10 @@ class EmulatedMachine(GridMachine):
         self.most_rounds = 1 << 40 if meets else 0
         self._only_wide = wide
 
-    def tile_for(self, m, n):
+    def tile_for(self, m, n, precision):
         if self._only_wide is None:
-            return super().tile_for(m, n)
-        return self.wide if self._only_wide else self.small
+            return super().tile_for(m, n, precision)
+        return self.tiles[precision][self._only_wide]
 
 
 class EmulatedBackend(Verbs):

@@ -26,7 +26,7 @@ class DenseProducts:
         # The operations have these products, and a circle of both would keep their memory.
         self.places = operations.places
         self.weight_block = units.SEGMENT
-        self.gradient_tile = common.machine.tile_for(layer.n_in, layer.n_out)
+        self.gradient_tile = common.machine.tile_for(layer.n_in, layer.n_out, common.precision)
         self.gradient_tasks = self._n_tiles(self.gradient_tile, layer.n_in, layer.n_out)
 
     def _n_tiles(self, tile, m, n):
@@ -50,7 +50,7 @@ class DenseProducts:
         """Target (rows, n) = source (rows, k) times a factor (k, n), in a chain over rows."""
         common = self.common
         matrix, row_stride, column_stride = factor
-        tile = common.machine.tile_for(common.rows, target.n)
+        tile = common.machine.tile_for(common.rows, target.n, common.precision)
         is_narrow = target.n <= NARROW
         block, column_block = common.row_block, target.n
         if not is_narrow:

@@ -78,12 +78,16 @@ class Tile:
         }  # fmt: skip
 
 
-def tiles_of(n_threads):
-    """The tiles of blocks of so many threads, a power of two and at least 16: small and wide."""
+def tiles_of(n_threads, precision="float32"):
+    """The tiles of blocks of so many threads, a power of two and at least 16: small and wide.
+
+    A sum in float64 takes two registers.
+    """
     threads_m = 1 << (n_threads.bit_length() - 1) // 2
     threads_n = n_threads // threads_m
     small = Tile(2, 2, threads_m, threads_n, depth=16, quarter=2)
-    return small, Tile(8, 8, threads_m, threads_n, depth=8, quarter=4)
+    columns = 8 if precision == "float32" else 4
+    return small, Tile(8, columns, threads_m, threads_n, depth=8, quarter=4)
 
 
 class Factor(NamedTuple):
