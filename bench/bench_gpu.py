@@ -50,10 +50,12 @@ def facts(keep):
     """The machine, its packages and its GPU."""
     import environment
 
-    keep({
-        "packages": {name: environment.version(name) for name in environment.PACKAGES},
-        "gpu": backends.get_backend("cuda").device_name,
-    })  # fmt: skip
+    keep(
+        {
+            "packages": {name: environment.version(name) for name in environment.PACKAGES},
+            "gpu": backends.get_backend("cuda").device_name,
+        }
+    )
 
 
 def bits(keep):
@@ -74,7 +76,7 @@ def bits(keep):
 
 
 def sanitizer(keep):
-    """What compute-sanitizer finds in a small fit: bad addresses, and races in shared memory."""
+    """Have compute-sanitizer look for bad addresses, and races in shared memory, in a small fit."""
     found = {}
     program = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     for tool in ("memcheck", "racecheck"):

@@ -4,9 +4,15 @@ import contextlib
 
 # Private attributes that fits set.
 FITS_OWN = {
-    "_class_weights", "_criterion", "_has_stopped", "_label_binarizer",
-    "_no_improvement_count", "_random_state", "_trained", "_training_state",
-}  # fmt: skip
+    "_class_weights",
+    "_criterion",
+    "_has_stopped",
+    "_label_binarizer",
+    "_no_improvement_count",
+    "_random_state",
+    "_trained",
+    "_training_state",
+}
 
 
 def _is_fitted(name):

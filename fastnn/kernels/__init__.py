@@ -58,6 +58,7 @@ And GPUs, of whose kernels all but their own instructions can be run by threads 
 - ``cuda.program``, ``cuda.pace``: what runs a plan, and in slices of time.
 - ``cuda.machine``: a grid of blocks, as plans see it.
 - ``cuda.packages``, ``cuda.ptx``: the seam to numba-cuda, and instructions of PTX.
+- ``cuda.grid_compiler``: the names that a grid's templates leave open, whoever its threads are.
 - ``cuda.compiler``: units in PTX, and the kernel of a plan.
 - ``cuda.driver``: NVIDIA's driver: devices, their memory, and launches.
 - ``cuda.backend``: the backend of a GPU.
@@ -79,6 +80,6 @@ MODULES = (
     "cpu.threads", "cpu.helpers", "cpu.lead", "cpu.pace", "cpu.dense", "cpu.square",
     "cpu.machine", "cpu.perceptron", "cpu.backend", "cuda.lead", "cuda.lanes", "cuda.tiles",
     "cuda.products", "cuda.dense", "cuda.square", "cuda.memory", "cuda.reckoning",
-    "cuda.program", "cuda.pace", "cuda.machine", "cuda.packages", "cuda.ptx", "cuda.compiler",
-    "cuda.driver", "cuda.backend",
+    "cuda.program", "cuda.pace", "cuda.machine", "cuda.packages", "cuda.ptx",
+    "cuda.grid_compiler", "cuda.compiler", "cuda.driver", "cuda.backend",
 )  # fmt: skip

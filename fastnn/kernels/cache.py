@@ -197,7 +197,7 @@ def _hash(*parts):
 
 
 def load(name, from_bytes=numba_internals.from_bytes):
-    """What `save` kept under that name; None where it is not there, or damaged."""
+    """Return what `save` kept under that name; None where it is not there, or damaged."""
     directory = cache_dir()
     if directory is None:
         return None

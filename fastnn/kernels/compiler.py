@@ -18,7 +18,7 @@ from typing import Protocol
 
 
 class Compiler(Protocol):
-    """What makes units, and the functions that they call, for one device."""
+    """Makes units, and the functions that they call, for one device."""
 
     def compile(self, unit):
         """The integer by which the device's plans know a `fastnn.kernels.catalog.Unit`."""

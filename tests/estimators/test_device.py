@@ -51,11 +51,15 @@ def no_gpu(monkeypatch):
 @pytest.mark.parametrize(
     "options",
     [
-        {}, {"dtype": "float32"}, {"solver": "lbfgs"}, {"early_stopping": True},
-        {"batch_norm": True, "weight_average": 0.9}, {"max_time": 1e-9},
+        {},
+        {"dtype": "float32"},
+        {"solver": "lbfgs"},
+        {"early_stopping": True},
+        {"batch_norm": True, "weight_average": 0.9},
+        {"max_time": 1e-9},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_weights_are_those_of_the_cpu(cls, y, options):
     on_cpu = cls(**SMALL, **options).fit(X, y)
     with emulated_cuda() as device:

@@ -9,6 +9,7 @@ import pytest
 import fastnn
 from common import needs_sklearn
 from fastnn import MLPClassifier, MLPRegressor, Perceptron
+from fastnn.estimators.concurrency import FITS_OWN
 
 rng = np.random.RandomState(0)
 X = rng.randn(60, 4)
@@ -77,6 +78,15 @@ def test_attributes_that_a_callback_sets_stay():
     for n_fits in (1, 2, 3):
         model.fit(X, Y)
         assert model.seen == model._seen == 3 * n_fits
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
+def test_private_attributes_of_fits_are_known_as_theirs(options):
+    """So that another fit's do not stay where an estimator takes over those of one."""
+    classifier = MLPClassifier(max_iter=3, class_weight="balanced", **SMALL, **options)
+    for model in (classifier.fit(X, CLASSES), MLPRegressor(max_iter=3, **SMALL).fit(X, Y)):
+        assert {name for name in vars(model) if name.startswith("_")} <= FITS_OWN
 
 
 @pytest.mark.filterwarnings("ignore")

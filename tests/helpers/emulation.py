@@ -9,7 +9,7 @@ import ctypes
 import hashlib
 import threading
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,8 @@ from fastnn.kernels import elementary
 from fastnn.kernels.cpu import jit, threads
 from fastnn.kernels.cpu.atomics import fetch_add, give_way, load_word, store_word
 from fastnn.kernels.cpu.jit import call_unit
-from fastnn.kernels.cuda import lanes, lead, tiles
+from fastnn.kernels.cuda import lanes, lead
+from fastnn.kernels.cuda.grid_compiler import GridCompiler
 from fastnn.kernels.cuda.machine import BlockMachine, GridMachine
 from fastnn.kernels.memory import view
 from fastnn.kernels.numba_internals import emit_array
@@ -193,14 +194,13 @@ def fetch(source, at, target, to):
         target[to + i] = source[at + i]
 
 
-class EmulatedCompiler:
+class EmulatedCompiler(GridCompiler):
     """The compiler of blocks of ``n_threads``; ``barriers=False`` leaves `sync` out."""
 
     def __init__(self, n_threads, barriers=True):
-        self.n_threads, self.barriers = n_threads, barriers
-        self.tiles = tiles.tiles_of(n_threads)
+        super().__init__(n_threads)
+        self.barriers = barriers
         self.prefix = f"{PREFIX}_{n_threads}" + ("" if barriers else "_free")
-        self._own = {}
 
     def bind(self, function, name, **names):
         return jit.bind(function, f"{self.prefix}_{name}", **names)
@@ -213,38 +213,26 @@ class EmulatedCompiler:
         name = f"{self.prefix}_{unit.name}"
         return jit.unit(unit.template, name, lambda: unit.make_names(self))
 
-    def own_names(self):
-        """Names that no precision has a part in."""
-        if not self._own:
-            names = lanes.names_of(self.n_threads) | {"fast_view": fast_view}
-            own = (of_record, thread_number, block_number, n_blocks, fast_memory, delay)
-            for part in (*own, wait_for_all, sync, *lanes.PARTS, meet):
-                names[part.__name__] = self.bind(part, part.__name__, **names)
-            if not self.barriers:
-                names["sync"] = self.bind(delay, "delay_alone", **names)
-            self._own = names
-        return dict(self._own)
+    @cached_property
+    def device_names(self):
+        """The names that no precision has a part in."""
+        names = lanes.names_of(self.n_threads) | {"fast_view": fast_view}
+        own = (of_record, thread_number, block_number, n_blocks, fast_memory, delay)
+        for part in (*own, wait_for_all, sync, *lanes.PARTS, meet):
+            names[part.__name__] = self.bind(part, part.__name__, **names)
+        if not self.barriers:
+            names["sync"] = self.bind(delay, "delay_alone", **names)
+        return names
 
-    def names(self, precision):
-        tile = self.tiles[0]
-        names = elementary.bindings(self, precision) | self.own_names()
-        names |= tile.names() | self.registers(precision, tile)
-        for part in (*tiles.PARTS, tiles.call_multiply):
-            names[part.__name__] = self.bind(part, f"{part.__name__}_names_{precision}", **names)
-        own = self.own_names()
-        return own | {"call_multiply": names["call_multiply"]}
-
-    def lane_sum(self, precision, of):
-        names = elementary.bindings(self, precision) | self.own_names()
-        for part in (lanes.ACCUMULATE[of], from_lane):
-            names[part.__name__] = self.bind(part, f"{part.__name__}_{precision}", **names)
-        names["accumulate"] = names[lanes.ACCUMULATE[of].__name__]
-        return self.bind(lanes.lane_sum, f"lane_sum_{of}_{precision}", **names)
+    def from_lane(self, precision):
+        """A function that returns another lane's value."""
+        names = elementary.bindings(self, precision) | self.device_names
+        return self.bind(from_lane, f"from_lane_{precision}", **names)
 
     def registers(self, precision, tile):
         scalar = getattr(nb, precision)
         sizes = tile.names()
-        label = f"{tile.tile_m}x{tile.tile_n}_{precision}"
+        label = f"{tile.label}_{precision}"
         return {
             "sum_registers": make_local(sizes["N_SUMS"], scalar),
             "row_registers": make_local(tile.rows, scalar),
@@ -256,14 +244,13 @@ class EmulatedCompiler:
 
     def kernel(self, numbers, device):
         """`lead` for these threads; units are known by their addresses."""
-        fast_bytes = lead.STEP_BYTES + max(tile.fast_bytes(8) for tile in self.tiles)
-        return EmulatedKernel(self._lead_at(), self.n_threads, fast_bytes), numbers
+        return EmulatedKernel(self._lead_at(), self.n_threads, self.fast_bytes), numbers
 
     def _lead_at(self):
         _key()
 
         def make_names():
-            names = self.own_names() | {"call_unit": call_unit}
+            names = self.device_names | {"call_unit": call_unit}
             for part in lead.PARTS:
                 names[part.__name__] = self.bind(part, part.__name__, **names)
             return names
@@ -376,7 +363,7 @@ class EmulatedMachine(GridMachine):
     def tile_for(self, m, n, precision):
         if self._only_wide is None:
             return super().tile_for(m, n, precision)
-        return self.tiles[precision][self._only_wide]
+        return self.compiler.tiles[precision][self._only_wide]
 
 
 class EmulatedBackend(Verbs):

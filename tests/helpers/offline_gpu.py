@@ -57,9 +57,13 @@ class OfflineBackend(Verbs):
 # arithmetic whose rounding is not said, so that the assembler may contract it, and memory of a
 # thread's own, where registers ought to do.
 FORBIDDEN = (
-    r"\.approx\b", r"\.ftz\b", r"\.full\b", r"\b(?:add|sub|mul|mad)\.f(?:32|64)\b",
-    r"\b(?:ld|st)\.local\b", r"\.nc\b",
-)  # fmt: skip
+    r"\.approx\b",
+    r"\.ftz\b",
+    r"\.full\b",
+    r"\b(?:add|sub|mul|mad)\.f(?:32|64)\b",
+    r"\b(?:ld|st)\.local\b",
+    r"\.nc\b",
+)
 
 
 def objections(text):

@@ -11,7 +11,7 @@ from fastnn.kernels.cpu.simd import make_lane_sum
 
 @intrinsic
 def nothing(typingctx):
-    """What a thread that has a task to itself does to wait for the others of its block."""
+    """Wait for the other threads of the block: a thread has its task to itself."""
 
     def codegen(context, builder, signature, values):
         return context.get_dummy_value()

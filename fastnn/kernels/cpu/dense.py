@@ -48,7 +48,7 @@ class DenseProducts:
     def _rows_of_task(self, n_threads):
         """Rows of the weight matrix in a task: whole segments.
 
-        They are enough to be worth a task, but leave enough tasks to be common out evenly.
+        They are enough to be worth a task, but leave enough tasks to be shared out evenly.
         """
         segment = units.SEGMENT
         fitting = round(max(PARAMETER_ROWS, PARAMETER_BLOCK / self.layer.n_out) / segment)

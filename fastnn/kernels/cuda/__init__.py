@@ -1,1 +1,1 @@
-"""What is for GPUs alone: the machine, its compiler, its products, and the backend."""
+"""The part of the kernels for GPUs alone: machine, compiler, products, and backend."""

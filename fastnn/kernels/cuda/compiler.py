@@ -15,10 +15,21 @@ import numpy as np
 from numba import types as nb
 
 from fastnn import forks
-from fastnn.kernels import cache, elementary
+from fastnn.kernels import cache
 from fastnn.kernels.compiler import copy_function
-from fastnn.kernels.cuda import lanes, lead, packages, ptx, tiles
-from fastnn.kernels.memory import view
+from fastnn.kernels.cuda import lanes, lead, packages, ptx
+from fastnn.kernels.cuda.grid_compiler import GridCompiler
+from fastnn.kernels.cuda.lead import ARRIVALS, JOB_BYTE
+from fastnn.kernels.cuda.ptx import (
+    add_release,
+    block_count,
+    block_index,
+    fast_memory,
+    load_acquire,
+    thread_index,
+    wait_for_block,
+)
+from fastnn.kernels.memory import quotient
 from fastnn.kernels.named import store
 
 
@@ -81,7 +92,7 @@ class CompiledUnit:
 
 
 def kept(name, make, to_bytes, from_bytes):
-    """What is kept on disk under a name, or else is made, by one process of several, and kept."""
+    """Load what the disk has under a name, or make it, in one process of several, and keep it."""
     with forks.compiling:
         found = cache.load(name, from_bytes)
         if found is not None:
@@ -104,8 +115,8 @@ class Kernel:
     fast_bytes: int
 
 
-class CudaCompiler:
-    """The compiler for devices of one compute capability; see `fastnn.kernels.compiler.Compiler`.
+class CudaCompiler(GridCompiler):
+    """The compiler for devices of one compute capability.
 
     Parameters
     ----------
@@ -121,56 +132,40 @@ class CudaCompiler:
     """
 
     def __init__(self, cc, n_threads):
-        self.cc, self.n_threads = cc, n_threads
-        # The tile of products that units make on their way.
-        self.tile = tiles.tiles_of(n_threads)[0]
+        super().__init__(n_threads)
+        self.cc = cc
         self.units, self._numbers, self._functions, self._cubins = [], {}, {}, {}
 
     # ---- what templates call ---------------------------------------------------------
 
     def bind(self, function, name, **names):
-        if name not in self._functions:
-            clone = copy_function(function, name, names)
-            self._functions[name] = packages.device_function(clone)
-        return self._functions[name]
+        return self._bound(function, name, names, None)
 
     def bind_again(self, dispatcher, name, cells, names):
+        return self._bound(dispatcher.py_func, name, names, cells)
+
+    def _bound(self, function, name, names, cells):
         if name not in self._functions:
-            clone = copy_function(dispatcher.py_func, name, names, cells)
+            clone = copy_function(function, name, names, cells)
             self._functions[name] = packages.device_function(clone)
         return self._functions[name]
 
     @cached_property
-    def _own_names(self):
-        """Names that no precision has a part in."""
+    def device_names(self):
+        """The names that no precision has a part in."""
         names = lanes.names_of(self.n_threads)
-        names |= {
-            "thread_index": ptx.thread_index, "block_index": ptx.block_index,
-            "block_count": ptx.block_count, "sync": ptx.wait_for_block,
-            "fast_memory": ptx.fast_memory, "fast_view": ptx.fast_view,
-        }  # fmt: skip
+        names["sync"] = wait_for_block
+        names["fast_memory"], names["fast_view"] = fast_memory, ptx.fast_view
         for part in (thread_number, block_number, n_blocks, *lanes.PARTS):
             names[part.__name__] = self.bind(part, part.__name__, **names)
         return names
 
-    def names(self, precision):
-        own = dict(self._own_names)
-        names = elementary.bindings(self, precision) | own
-        names |= self.tile.names() | self.registers(precision, self.tile)
-        for part in (*tiles.PARTS, tiles.call_multiply):
-            name = f"{part.__name__}_on_the_way_{precision}"
-            names[part.__name__] = self.bind(part, name, **names)
-        return own | {"call_multiply": names["call_multiply"]}
-
-    def lane_sum(self, precision, of):
-        names = elementary.bindings(self, precision) | self._own_names
-        names["from_lane"] = ptx.FROM_LANE[precision]
-        add = lanes.ACCUMULATE[of]
-        names["accumulate"] = self.bind(add, f"{add.__name__}_{precision}", **names)
-        return self.bind(lanes.lane_sum, f"lane_sum_{of}_{precision}", **names)
+    def from_lane(self, precision):
+        """A function that returns another lane's value."""
+        return ptx.FROM_LANE[precision]
 
     def registers(self, precision, tile):
-        """What holds the sums and the factors of a thread, and how it fetches these."""
+        """The registers of a thread's sums and factors, and how it fetches the latter."""
         sizes = tile.names()
         return {
             "sum_registers": ptx.make_registers(sizes["N_SUMS"], precision),
@@ -214,10 +209,7 @@ class CudaCompiler:
         """The kernel of a plan that has these units, and their numbers there."""
         names = {self.units[number].name: self.units[number] for number in numbers}
         units = [names[name] for name in sorted(names)]
-        fast_bytes = lead.STEP_BYTES + max(
-            tile.fast_bytes(8) for tile in tiles.tiles_of(self.n_threads)
-        )
-        kernel = Kernel(device.load(*self.cubin(units)), self.n_threads, fast_bytes)
+        kernel = Kernel(device.load(*self.cubin(units)), self.n_threads, self.fast_bytes)
         places = {unit.name: place for place, unit in enumerate(units)}
         return kernel, [places[self.units[number].name] for number in numbers]
 
@@ -238,13 +230,8 @@ class CudaCompiler:
 
     def kernel_text(self, units):
         """The PTX of the kernel of plans that have these units, numbered in this order."""
-        names = dict(self._own_names)
-        names |= {
-            "add_release": ptx.add_release, "load_acquire": ptx.load_acquire,
-            "call_unit": ptx.make_call_unit([unit.name for unit in units]),
-            "ARRIVALS": lead.ARRIVALS, "JOB_BYTE": lead.JOB_BYTE,
-            "quotient": lead.quotient, "store": store, "view": view,
-        }  # fmt: skip
+        call_unit = ptx.make_call_unit([unit.name for unit in units])
+        names = self.device_names | {"call_unit": call_unit}
         label = hash_of(*(unit.name for unit in units))
         for part in (meet, *lead.PARTS, lead.lead):
             names[part.__name__] = self.bind(part, f"{part.__name__}_{label}", **names)

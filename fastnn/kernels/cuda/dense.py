@@ -27,10 +27,7 @@ class DenseProducts:
         self.places = operations.places
         self.weight_block = units.SEGMENT
         self.gradient_tile = common.machine.tile_for(layer.n_in, layer.n_out, common.precision)
-        self.gradient_tasks = self._n_tiles(self.gradient_tile, layer.n_in, layer.n_out)
-
-    def _n_tiles(self, tile, m, n):
-        return -(-m // tile.tile_m) * -(-n // tile.tile_n)
+        self.gradient_tasks = self.gradient_tile.count(layer.n_in, layer.n_out)
 
     def _part(self, vector, name):
         return part_of(self.places, vector, name)
@@ -81,9 +78,11 @@ class DenseProducts:
         """The input and the delta as factors of a gradient."""
         source, delta = self.room.input, self.room.delta
         return {
-            "a_at": source.matrix, "a_stride": source.stride,
-            "delta_at": delta.matrix, "delta_stride": delta.stride,
-        }  # fmt: skip
+            "a_at": source.matrix,
+            "a_stride": source.stride,
+            "delta_at": delta.matrix,
+            "delta_stride": delta.stride,
+        }
 
     def add_part_gradients(self):
         """Chains of a group after the way back: the gradients of each part of the rows."""

@@ -5,6 +5,7 @@ says what happened.
 """
 
 import contextlib
+import ctypes
 import os
 import threading
 from functools import cache
@@ -17,7 +18,7 @@ from fastnn.kernels.cuda import packages
 OLDEST = (7, 5)
 # A kernel has to be told that its blocks may have more shared memory than USUAL_FAST_BYTES.
 USUAL_FAST_BYTES = 48 << 10
-# What goes to a device and back goes by way of pinned memory of STAGE_BYTES.
+# Data go to a device and back by way of pinned memory of STAGE_BYTES.
 STAGE_BYTES = 4 << 20
 NOT_IN_A_FORK = (
     "device='cuda' cannot be used in a process that was forked from one that has used it. Have "
@@ -76,7 +77,7 @@ class Device:
         self._stream = self._call("cuStreamCreate", 1)  # CU_STREAM_NON_BLOCKING
         self._stage_at = int(self._call("cuMemHostAlloc", STAGE_BYTES, 0))
         self._stage = np.ctypeslib.as_array(
-            (np.ctypeslib.ctypes.c_uint8 * STAGE_BYTES).from_address(self._stage_at)
+            (ctypes.c_uint8 * STAGE_BYTES).from_address(self._stage_at)
         )
         self._functions = {}
 
@@ -137,12 +138,11 @@ class Device:
             self._enter()
             for first in range(0, len(data), STAGE_BYTES):
                 piece = data[first : first + STAGE_BYTES]
-                # What was copied by way of this memory before has to be gone.
-                self.wait()
                 self._stage[: len(piece)] = piece
                 target = memory.address + first
                 self._call("cuMemcpyHtoDAsync", target, self._stage_at, len(piece), self._stream)
-            self.wait()
+                # The next piece goes by way of the same memory.
+                self.wait()
 
     def read(self, array, memory):
         """Copy memory to an array of the host of the same shape and type."""

@@ -61,6 +61,6 @@ PARTS = (lane_number, by_threads, by_warps, by_lanes, is_first_thread)
 
 
 def names_of(n_threads):
-    """What the names in capitals are bound to."""
+    """The values of the names in capitals."""
     lanes = min(32, n_threads)
     return {"N_THREADS": n_threads, "LANES": lanes, "N_WARPS": n_threads // lanes}

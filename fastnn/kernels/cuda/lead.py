@@ -1,7 +1,7 @@
 """The leader on a GPU: what every thread of every block does to go through a plan.
 
 Blocks take the tasks of a group in turn, and all threads of a block do a task together. Between
-groups all blocks meet. The templates leave open what a device's threads are: see `names`.
+groups all blocks meet. The templates leave open what a device's threads are; see compiler.py.
 """
 
 import numpy as np

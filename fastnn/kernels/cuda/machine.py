@@ -8,7 +8,6 @@ from fastnn.kernels.cuda.pace import FedPace, Pace
 from fastnn.kernels.cuda.program import BlockProgram, Program
 from fastnn.kernels.cuda.reckoning import RESERVE
 from fastnn.kernels.cuda.square import SquareProducts
-from fastnn.kernels.cuda.tiles import tiles_of
 
 
 class GridMachine:
@@ -28,8 +27,6 @@ class GridMachine:
     def __init__(self, device, compiler):
         self.device, self.compiler = device, compiler
         self.n_blocks, self.n_threads = device.n_blocks, compiler.n_threads
-        # Of each precision, the tiles for products of few elements and of many.
-        self.tiles = {name: tiles_of(self.n_threads, name) for name in ("float32", "float64")}
         # The memory of arrays of the host, by their identities, with these themselves, so that no
         # other array gets the same.
         self._mirrors = {}
@@ -89,9 +86,8 @@ class GridMachine:
 
     def tile_for(self, m, n, precision):
         """The tile for a product of so many rows and columns: wide where enough blocks have one."""
-        small, wide = self.tiles[precision]
-        n_tiles = -(-m // wide.tile_m) * -(-n // wide.tile_n)
-        return wide if 2 * n_tiles >= self.n_blocks and min(m, n) >= wide.tile_m else small
+        small, wide = self.compiler.tiles[precision]
+        return wide if 2 * wide.count(m, n) >= self.n_blocks and min(m, n) >= wide.tile_m else small
 
     def dense_products(self, operations):
         return DenseProducts(operations)

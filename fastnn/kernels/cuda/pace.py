@@ -55,7 +55,7 @@ class Pace:
         plan.program.run(1, 1, (0, 1))
 
 
-class FedPace:
+class FedPace(Pace):
     """Runs a plan mini-batch by mini-batch, whose rows of X the host gathers.
 
     The mini-batches are those of an X that the device holds.
@@ -67,7 +67,8 @@ class FedPace:
     """
 
     def __init__(self, program, source):
-        self.program, self.source = program, source
+        super().__init__(program, 0)
+        self.source = source
         matrix = source.values.matrix
         self._rows = np.zeros(matrix.shape, matrix.dtype)  # (rows, stride)
 
@@ -88,7 +89,3 @@ class FedPace:
             if deadline is not None and time.perf_counter() >= deadline:
                 return batch + 1
         return n_batches
-
-    def run_once(self, plan):
-        """Run another plan, to which the rows of the data do not matter."""
-        plan.program.run(1, 1, (0, 1))

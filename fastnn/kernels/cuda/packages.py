@@ -32,10 +32,13 @@ def load():
         np.row_stack = np.vstack
     # The first two say by their names what is missing; Numba itself has a numba.cuda, too.
     names = {
-        "core": "cuda.core", "package": "numba_cuda", "cuda": "numba.cuda",
-        "dispatcher": "numba.cuda.dispatcher", "nvvm": "numba.cuda.cudadrv.nvvm",
+        "core": "cuda.core",
+        "package": "numba_cuda",
+        "cuda": "numba.cuda",
+        "dispatcher": "numba.cuda.dispatcher",
+        "nvvm": "numba.cuda.cudadrv.nvvm",
         "lock": "numba.cuda.core.compiler_lock",
-    }  # fmt: skip
+    }
     try:
         modules = {short: importlib.import_module(name) for short, name in names.items()}
     except Exception as error:

@@ -1,12 +1,8 @@
 """Units of products on a GPU: which tile of which matrices a task is; see tiles.py."""
 
-from functools import cache
-
 import numpy as np
 
-from fastnn.kernels import elementary
 from fastnn.kernels.catalog import bound, constant, make_unit
-from fastnn.kernels.cuda import tiles
 from fastnn.kernels.cuda.tiles import Factor
 from fastnn.kernels.memory import quotient, remainder, view
 from fastnn.kernels.plan import N_STEP, ROW, ROWS
@@ -115,31 +111,19 @@ def multiply_matrices(
 # ---- the units -------------------------------------------------------------------------------
 
 
-@cache
-def bindings(compiler, precision, tile):
-    """The functions of tiles.py for one tile, and the tile's names."""
-    names = elementary.bindings(compiler, precision) | compiler.names(precision)
-    names |= tile.names() | compiler.registers(precision, tile)
-    label = f"{tile.tile_m}x{tile.tile_n}_{precision}"
-    for part in tiles.PARTS:
-        names[part.__name__] = compiler.bind(part, f"{part.__name__}_{label}", **names)
-    return names
-
-
 def product_unit(template, precision, tile):
     """The unit of a product by tiles of this shape."""
-    label = f"{tile.tile_m}x{tile.tile_n}"
 
-    def of_tile(name):
-        return lambda compiler, precision: bindings(compiler, precision, tile)[name]
+    def multiply_region(compiler, precision):
+        return compiler.product_functions(precision, tile)["multiply_region"]
 
     sizes = {"TILE_M": constant(tile.tile_m), "TILE_N": constant(tile.tile_n)}
     return make_unit(
         template,
         precision,
-        label,
-        multiply_region=of_tile("multiply_region"),
-        tile_of=bound(tile_of, label, **sizes),
+        tile.label,
+        multiply_region=multiply_region,
+        tile_of=bound(tile_of, tile.label, **sizes),
         **sizes,
     )
 

@@ -43,7 +43,7 @@ class Program:
         self.kernel, numbers = machine.compiler.kernel(tables.units[:, 0], machine.device)
         units = self._units(tables)
         units[:, 0] = numbers
-        # What the job has addresses of.
+        # The job has addresses of this memory.
         self._memory = []
         for place, memory in (
             (GROUPS_AT, tables.groups),
@@ -67,13 +67,17 @@ class Program:
         machine.device.write(self._order[: len(order)], order)
         self._job[ORDER_AT] = self._order.address
 
+    def _begin(self, n_rows, batch_size):
+        """A job for data of so many rows, before which nobody has met."""
+        job = self._job.copy()
+        job[[N_ROWS, BATCH_SIZE]] = n_rows, batch_size
+        self.machine.device.clear(self._meeting)
+        return job
+
     def run(self, n_rows, batch_size, batches):
         """Run mini-batches ``batches[0]`` to ``batches[1]``, and wait for them."""
         device, n_groups = self.machine.device, self.tables.n_groups
-        job = self._job.copy()
-        job[[N_ROWS, BATCH_SIZE]] = n_rows, batch_size
-        device.clear(self._meeting)
-        rows = min(n_rows, batch_size)
+        job, rows = self._begin(n_rows, batch_size), min(n_rows, batch_size)
         most_tasks = self.tables.most_tasks(rows)
         if most_tasks <= self.machine.most_tasks_that_meet:
             job[FIRST_BATCH : LAST_GROUP + 1] = *batches, 0, n_groups
@@ -124,10 +128,8 @@ class BlockProgram(Program):
         return units
 
     def run(self, n_rows, batch_size, batches):
-        device, job = self.machine.device, self._job.copy()
-        job[[N_ROWS, BATCH_SIZE]] = n_rows, batch_size
+        device, job = self.machine.device, self._begin(n_rows, batch_size)
         job[FIRST_BATCH : LAST_GROUP + 1] = *batches, 0, self.tables.n_groups
-        device.clear(self._meeting)
         fast_bytes = self.fast_bytes if self.residents else self.kernel.fast_bytes
         device.launch(self.kernel, job, 1, fast_bytes, meets=False)
         device.wait()

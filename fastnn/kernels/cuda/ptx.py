@@ -52,9 +52,10 @@ FROM_LANE = {
         "{ .reg .b32 low, high; mov.b64 {low, high}, $1; "
         "shfl.sync.bfly.b32 low, low, $2, 0x1f, 0xffffffff; "
         "shfl.sync.bfly.b32 high, high, $2, 0x1f, 0xffffffff; mov.b64 $0, {low, high}; }",
-        nb.float64, [nb.float64, nb.int32],
+        nb.float64,
+        [nb.float64, nb.int32],
     ),
-}  # fmt: skip
+}
 
 
 def _fast_pointer(builder):

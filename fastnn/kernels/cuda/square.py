@@ -60,7 +60,7 @@ class SquareProducts:
         """A chain with a task for each tile of target (m, n) = A (m, k) B (k, n)."""
         m, n, k = sizes
         tile = self.machine.tile_for(m, n, self.precision)
-        self.plan.chain(tasks=-(-m // tile.tile_m) * -(-n // tile.tile_n))
+        self.plan.chain(tasks=tile.count(m, n))
         self.plan.add(
             products.product_unit(products.multiply_matrices, self.precision, tile),
             a_at=a[0],

@@ -52,6 +52,15 @@ class Tile:
         return self.columns * self.threads_n
 
     @property
+    def label(self):
+        """The tile's size, for names of what is compiled for it."""
+        return f"{self.tile_m}x{self.tile_n}"
+
+    def count(self, m, n):
+        """The tiles that a matrix (m, n) has."""
+        return -(-m // self.tile_m) * -(-n // self.tile_n)
+
+    @property
     def n_threads(self):
         return self.threads_m * self.threads_n
 
@@ -65,7 +74,7 @@ class Tile:
         return 2 * self.stage * itemsize
 
     def names(self):
-        """What the templates' names in capitals are bound to."""
+        """The values of the templates' names in capitals."""
         return {
             "SUM_ROWS": self.rows, "SUM_COLUMNS": self.columns, "N_SUMS": self.rows * self.columns,
             "TILE_M": self.tile_m, "TILE_N": self.tile_n, "DEPTH": self.depth,

@@ -29,6 +29,8 @@ class FakeDriver:
 
     def __init__(self, cc=(9, 0), failing=None):
         self.cc, self.failing, self.calls = cc, failing or {}, []
+        # The pinned memory is the host's.
+        self.stage = np.zeros(driver.STAGE_BYTES, np.uint8)
         names = (
             "COMPUTE_CAPABILITY_MAJOR",
             "COMPUTE_CAPABILITY_MINOR",
@@ -58,26 +60,18 @@ class FakeDriver:
             return (self.values[arguments[0]],)
         if name == "cuMemGetInfo":
             return 3 * 10**9, 8 * 10**9
-        return {
-            "cuDeviceGetName": (b"A GPU\0\0",), "cuGetErrorString": (b"something failed",),
-            "cuMemHostAlloc": (np.zeros(driver.STAGE_BYTES, np.uint8).ctypes.data,),
-        }.get(name, (1,))  # fmt: skip
+        answers = {
+            "cuDeviceGetName": (b"A GPU\0\0",),
+            "cuGetErrorString": (b"something failed",),
+            "cuMemHostAlloc": (self.stage.ctypes.data,),
+        }
+        return answers.get(name, (1,))
 
 
 @pytest.fixture
 def fake(monkeypatch):
     def install(**settings):
         found = FakeDriver(**settings)
-        # The pinned memory is the host's.
-        found.stage = np.zeros(driver.STAGE_BYTES, np.uint8)
-        plain = found.returned
-
-        def returned(name, arguments):
-            if name == "cuMemHostAlloc":
-                return (found.stage.ctypes.data,)
-            return plain(name, arguments)
-
-        found.returned = returned
         monkeypatch.setattr(packages, "driver", lambda: found)
         return found
 

@@ -26,10 +26,19 @@ if sys.platform == "linux":
 DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.slow)]
 # Trainings that together have most of what there is; the others are slow.
 SOME = {
-    "adam, weighted", "dropout, sparse, float32", "batch normalisation, float32", "muon, float32",
-    "L1 and L2", "clipped gradients", "average that goes on", "augmentation, float32",
-    "early stopping by a loss", "one hidden layer", "multilabel", "partial_fit with dropout",
-}  # fmt: skip
+    "adam, weighted",
+    "dropout, sparse, float32",
+    "batch normalisation, float32",
+    "muon, float32",
+    "L1 and L2",
+    "clipped gradients",
+    "average that goes on",
+    "augmentation, float32",
+    "early stopping by a loss",
+    "one hidden layer",
+    "multilabel",
+    "partial_fit with dropout",
+}
 
 
 @pytest.fixture
@@ -140,11 +149,19 @@ def test_sizes(sizes, machine, dtype):
     assert_equal_bits(dtype=dtype, machine=machine, **sizes)
 
 
-@pytest.mark.parametrize("options", [
-    {"weighted": True}, {"is_sparse": True}, {"dropout": (0.2, 0.4)}, {"max_grad_norm": 0.05},
-    {"l1_ratio": 0.5}, {"weighted": True, "is_sparse": True, "dropout": (0.3, 0.0)},
-    {"solver": "muon", "max_grad_norm": 0.1},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"weighted": True},
+        {"is_sparse": True},
+        {"dropout": (0.2, 0.4)},
+        {"max_grad_norm": 0.05},
+        {"l1_ratio": 0.5},
+        {"weighted": True, "is_sparse": True, "dropout": (0.3, 0.0)},
+        {"solver": "muon", "max_grad_norm": 0.1},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_options(options, dtype):
     assert_equal_bits((9, 20, 3), dtype, **options)

@@ -145,12 +145,16 @@ def test_solvers(solver, dtype):
 @pytest.mark.parametrize(
     "options",
     [
-        {"batch_norm": True}, {"average": 0.9}, {"weighted": True}, {"dropout": (0.2, 0.2)},
-        {"is_sparse": True, "dropout": (0.2, 0.2)}, {"max_grad_norm": 1.0, "l1_ratio": 0.5},
+        {"batch_norm": True},
+        {"average": 0.9},
+        {"weighted": True},
+        {"dropout": (0.2, 0.2)},
+        {"is_sparse": True, "dropout": (0.2, 0.2)},
+        {"max_grad_norm": 1.0, "l1_ratio": 0.5},
         {"layer_units": (2048, 2048, 10), "rows": 1024, "batch": 1024},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_options(options, dtype):
     units, _ = units_of((9, 0), dtype, **options)
     check(units, (9, 0))
